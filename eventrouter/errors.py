@@ -1,0 +1,160 @@
+"""Every exception of this package.
+
+::
+
+    EventRouterError
+    +-- PatternError            ValueError     a pattern breaks a rule of the pattern language
+    |   +-- PatternComplexityError             it is valid, but past a limit that protects the process
+    +-- InvalidEventError       ValueError     the bus cannot accept this event; `error_code` is EventBridge's
+    +-- InvalidRuleError        ValueError     a rule, target, policy or rules file is not usable as written
+    +-- InputTransformerError   ValueError     paths or template do not fit
+    +-- ScheduleExpressionError ValueError     rate(), cron() or at() not understood
+    +-- NotFoundError           LookupError    no bus, rule, target or archive of that name
+    +-- ConflictError                          that name is taken, or still in use
+    +-- BusClosedError          RuntimeError   the router is not running
+    +-- MissingExtraError       ImportError    an optional dependency is not installed
+    +-- DeliveryError                          an attempt to deliver failed; `error_code` says how
+        +-- TargetTimeoutError  TimeoutError   the target did not return in time
+        +-- PermanentDeliveryError             no later attempt can succeed: dead letter at once
+            +-- InvalidDetailError             the detail does not fit the handler's model
+            +-- HopLimitError                  the event has been handed from bus to bus too often
+
+Catch `EventRouterError` for all of them, or the builtin beside each.
+All can be pickled, as any exception crossing a process boundary has to be.
+"""
+
+from __future__ import annotations
+
+
+class EventRouterError(Exception):
+    """Root of everything this package raises on purpose."""
+
+
+class PatternError(EventRouterError, ValueError):
+    """A pattern breaks a rule of the pattern language.
+
+    Attributes:
+        reason: EventBridge's own text, the part after "Event pattern is not valid. Reason: ".
+        path: JSONPath of the culprit inside the pattern, `$` for the whole.
+        hint: What to write instead, or empty.
+        line: Line in the pattern's text, from 1; None when the pattern came as data.
+        column: Column in that line, in characters from 1; None when the pattern came as data.
+    """
+
+    def __init__(
+        self, reason: str, path: str = "$", hint: str = "", line: int | None = None, column: int | None = None
+    ) -> None:
+        super().__init__(reason, path, hint, line, column)  # all of them: errors get pickled
+        self.reason, self.path, self.hint, self.line, self.column = reason, path, hint, line, column
+
+    def __str__(self) -> str:
+        place = self.path if self.line is None else f"{self.path}, line {self.line} column {self.column}"
+        located = f"{self.reason} at {place}"
+        return f"{located} ({self.hint})" if self.hint else located
+
+
+class PatternComplexityError(PatternError):
+    """A pattern is well-formed but past a limit that protects the process (nesting, size, `$or` combinations)."""
+
+
+class InvalidEventError(EventRouterError, ValueError):
+    """An event or an entry cannot be accepted.
+
+    Attributes:
+        reason: What is wrong.
+        error_code: EventBridge's code for it, such as `InvalidArgument` or `MalformedDetail`.
+    """
+
+    def __init__(self, reason: str, error_code: str = "InvalidArgument") -> None:
+        super().__init__(reason, error_code)
+        self.reason, self.error_code = reason, error_code
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class InvalidRuleError(EventRouterError, ValueError):
+    """A rule, target, retry policy or rules file is not usable as written.
+
+    Attributes:
+        reason: What is wrong.
+        path: JSONPath of the culprit inside the rules file, `$` when it came from code.
+        hint: What to write instead, or empty.
+    """
+
+    def __init__(self, reason: str, path: str = "$", hint: str = "") -> None:
+        super().__init__(reason, path, hint)
+        self.reason, self.path, self.hint = reason, path, hint
+
+    def __str__(self) -> str:
+        located = self.reason if self.path == "$" else f"{self.reason} at {self.path}"
+        return f"{located} ({self.hint})" if self.hint else located
+
+
+class InputTransformerError(EventRouterError, ValueError):
+    """An input path or input template does not fit the language or the event."""
+
+
+class ScheduleExpressionError(EventRouterError, ValueError):
+    """A schedule expression was not understood."""
+
+
+class NotFoundError(EventRouterError, LookupError):
+    """There is no bus, rule, target or archive of that name."""
+
+
+class ConflictError(EventRouterError):
+    """A name is taken, or what it names is still in use."""
+
+
+class BusClosedError(EventRouterError, RuntimeError):
+    """The router is not running: it was not entered yet, or it is closing."""
+
+
+class MissingExtraError(EventRouterError, ImportError):
+    """An optional dependency is not installed.
+
+    Attributes:
+        extra: The extra of this package that brings it.
+    """
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(feature, extra)
+        self.feature, self.extra = feature, extra
+
+    def __str__(self) -> str:
+        return f"{self.feature} needs the {self.extra!r} extra: pip install 'eventrouter[{self.extra}]'"
+
+
+class DeliveryError(EventRouterError):
+    """An attempt to deliver failed. Raised by a target, it is retried like any other exception.
+
+    Attributes:
+        error_code: Goes to the dead letter as `ERROR_CODE`.
+    """
+
+    error_code = "TARGET_ERROR"
+
+
+class TargetTimeoutError(DeliveryError, TimeoutError):
+    """The target did not return within its timeout. Retried."""
+
+    error_code = "TIMEOUT"
+
+
+class PermanentDeliveryError(DeliveryError):
+    """No later attempt can succeed: the delivery is dead-lettered at once. Targets may raise it."""
+
+    error_code = "PERMANENT_ERROR"
+
+
+class InvalidDetailError(PermanentDeliveryError):
+    """The event's detail does not fit the model that the handler asked for."""
+
+    error_code = "INVALID_DETAIL"
+
+
+class HopLimitError(PermanentDeliveryError):
+    """The event has been handed from bus to bus too often."""
+
+    error_code = "HOP_LIMIT_EXCEEDED"
