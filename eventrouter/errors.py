@@ -16,6 +16,7 @@
     +-- DeliveryError                          an attempt to deliver failed; `error_code` says how
         +-- TargetTimeoutError  TimeoutError   the target did not return in time
         +-- PermanentDeliveryError             no later attempt can succeed: dead letter at once
+            +-- ResourceNotFoundError          what the target sends to does not exist (any more)
             +-- InvalidDetailError             the detail does not fit the handler's model
             +-- HopLimitError                  the event has been handed from bus to bus too often
 
@@ -146,6 +147,12 @@ class PermanentDeliveryError(DeliveryError):
     """No later attempt can succeed: the delivery is dead-lettered at once. Targets may raise it."""
 
     error_code = "PERMANENT_ERROR"
+
+
+class ResourceNotFoundError(PermanentDeliveryError):
+    """What the target sends to does not exist, or no longer."""
+
+    error_code = "NO_RESOURCE"
 
 
 class InvalidDetailError(PermanentDeliveryError):

@@ -1,0 +1,14 @@
+"""What every test may use: both async backends, each with real or virtual time."""
+
+import pytest
+
+from tests.virtual_time import virtual_time_backends
+
+
+@pytest.fixture(params=virtual_time_backends(), ids=lambda backend: backend[0])
+def anyio_backend(request):
+    """Run each async test on asyncio and on trio, in virtual time: waiting for an hour takes no time.
+
+    A test that uses threads, processes or files overrides this with `real_time_backends`.
+    """
+    return request.param
