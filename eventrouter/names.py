@@ -1,0 +1,27 @@
+"""What EventBridge allows as a name."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from eventrouter.errors import InvalidRuleError
+
+_NAME: Final = re.compile(r"[.\-_A-Za-z0-9]+")
+
+
+def check_name(what: str, name: object, *, maximum: int = 64) -> None:
+    """Refuse a name that EventBridge would refuse.
+
+    Args:
+        what: What is being named, for the message: `rule name`, `target id`, `event bus name`.
+        name: The name.
+        maximum: Its greatest length: 64 for rules and targets, 256 for buses (botocore's service model).
+
+    Raises:
+        InvalidRuleError: It is not a string of that form.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > maximum:
+        raise InvalidRuleError(
+            f"{name!r} is no {what}", hint=f"use 1 to {maximum} letters, digits, and the characters . - _"
+        )

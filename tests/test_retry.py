@@ -1,0 +1,97 @@
+"""When to try again."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eventrouter import InvalidRuleError, RetryPolicy
+from eventrouter.retry import jitter
+from tests.support import NOON, seconds
+
+draws = st.floats(0, 1, exclude_max=True)
+
+
+def test_defaults_are_those_of_eventbridges_newer_subscribers():
+    assert RetryPolicy() == RetryPolicy(
+        maximum_retry_attempts=5,
+        maximum_event_age=seconds(300),
+        base_delay=seconds(1),
+        maximum_delay=seconds(300),
+    )
+
+
+def test_the_eventbridge_preset_is_what_a_rule_has_on_aws():
+    policy = RetryPolicy.eventbridge()
+    assert (policy.maximum_retry_attempts, policy.maximum_event_age) == (185, timedelta(hours=24))
+
+
+@given(attempts=st.integers(1, 5), draw=draws)
+def test_a_wait_lies_between_a_tenth_of_its_ceiling_and_its_ceiling(attempts, draw):
+    due = RetryPolicy().next_attempt(attempts=attempts, accepted_at=NOON, now=NOON, draw=draw)
+    ceiling = 2 ** (attempts - 1)
+    assert ceiling * 0.1 <= (due - NOON).total_seconds() <= ceiling
+
+
+@given(attempts=st.integers(1, 10**6), draw=draws)
+def test_no_wait_is_longer_than_the_maximum_and_none_overflows(attempts, draw):
+    policy = RetryPolicy(maximum_retry_attempts=10**6, maximum_event_age=timedelta(days=365))
+    due = policy.next_attempt(attempts=attempts, accepted_at=NOON, now=NOON, draw=draw)
+    assert NOON < due <= NOON + policy.maximum_delay
+
+
+def test_attempts_after_the_first_are_counted():
+    policy = RetryPolicy(maximum_retry_attempts=2)
+    decisions = [policy.next_attempt(attempts=n, accepted_at=NOON, now=NOON, draw=0.5) for n in (1, 2, 3)]
+    assert decisions[2] == "MaximumRetryAttempts"
+    assert "MaximumRetryAttempts" not in decisions[:2]
+
+
+def test_age_looks_ahead():
+    """The last retry is the last that would start within the age limit, not the first that would not."""
+    policy = RetryPolicy(maximum_event_age=seconds(60), base_delay=seconds(10), maximum_delay=seconds(10))
+    late, too_late = NOON + seconds(54), NOON + seconds(55)
+    at = {"attempts": 1, "accepted_at": NOON, "draw": 0.5}  # waits 5.5 s
+    assert policy.next_attempt(now=late, **at) == late + seconds(5.5)
+    assert policy.next_attempt(now=too_late, **at) == "MaximumEventAgeInSeconds"
+
+
+def test_attempts_are_named_when_both_limits_are_reached():
+    policy = RetryPolicy(maximum_retry_attempts=0, maximum_event_age=seconds(1))
+    decision = policy.next_attempt(attempts=1, accepted_at=NOON, now=NOON + seconds(5), draw=0)
+    assert decision == "MaximumRetryAttempts"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"maximum_retry_attempts": -1},
+        {"maximum_retry_attempts": 1.5},
+        {"maximum_retry_attempts": True},
+        {"maximum_event_age": seconds(0)},
+        {"base_delay": 5},
+        {"maximum_delay": seconds(-1)},
+    ],
+    ids=str,
+)
+def test_a_policy_that_makes_no_sense_is_refused_by_name(wrong):
+    [name] = wrong
+    with pytest.raises(InvalidRuleError, match=name):
+        RetryPolicy(**wrong)
+
+
+@given(st.integers(), st.text(), st.text(), st.integers(1, 200))
+def test_jitter_repeats_itself_and_stays_in_its_range(seed, event_id, subscription, attempt):
+    draw = jitter(seed, event_id, subscription, attempt)
+    assert 0 <= draw < 1
+    assert jitter(seed, event_id, subscription, attempt) == draw
+
+
+def test_jitter_spreads():
+    """Each of the four things moves it, and a thousand deliveries fill the range evenly."""
+    base = (1, "event", "bus/rule/target", 1)
+    others = [(2, *base[1:]), (1, "tneve", *base[2:]), (*base[:2], "bus/rule/other", 1), (*base[:3], 2)]
+    assert len({jitter(*key) for key in (base, *others)}) == 5
+    tenths = [int(10 * jitter(0, str(n), "s", 1)) for n in range(1_000)]
+    assert all(60 < tenths.count(tenth) < 140 for tenth in range(10))
