@@ -1,0 +1,1 @@
+"""Where accepted events live until they are delivered."""

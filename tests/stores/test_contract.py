@@ -1,0 +1,181 @@
+"""What every store promises. A new engine joins by joining the `store` fixture."""
+
+from dataclasses import replace
+
+import pytest
+
+from eventrouter import DeadLetter, DeadLettered, Delivered, Dropped, MemoryStore, RetryAt, Subscription
+from eventrouter.records import Accepted, Counts, Ledger
+from tests.support import NOON, make_event, seconds
+
+A, B = Subscription("default", "r", "a"), Subscription("default", "r", "b")
+SOON = NOON + seconds(10)
+
+
+@pytest.fixture(params=[MemoryStore])
+def store(request):
+    return request.param()
+
+
+def accepted(n=0, *subscriptions) -> Accepted:
+    return Accepted(make_event({"n": n}), NOON + seconds(n), subscriptions or (A,))
+
+
+def letter(delivery) -> DeadLetter:
+    return DeadLetter("q", delivery.event, delivery.subscription, "", "", "E", "m", None, delivery.attempt - 1, NOON)
+
+
+async def lease(store, subscription=A, limit=10, now=SOON, until=None):
+    return list(await store.lease(subscription, limit, now=now, until=until or now + seconds(60)))
+
+
+async def counts(store, subscription=A) -> Counts:
+    ledger = await store.ledger()
+    assert ledger.is_balanced
+    return ledger.subscriptions[subscription]
+
+
+async def test_an_empty_store_has_nothing(store):
+    assert await lease(store) == []
+    assert await store.next_due(A) is None
+    assert await store.pending() == {}
+    assert list(await store.dead_letters()) == []
+    assert await store.ledger() == Ledger()
+
+
+async def test_an_event_is_leased_once_by_each_subscription(store):
+    item = accepted(0, A, B)
+    await store.append([item])
+    [a], [b] = await lease(store, A), await lease(store, B)
+    assert (a.event, a.subscription, a.attempt, a.accepted_at, a.hops) == (item.event, A, 1, NOON, 0)
+    assert b.subscription == B
+    assert a.id != b.id
+    assert await lease(store, A) == []
+
+
+async def test_deliveries_come_oldest_first_and_no_more_than_asked_for(store):
+    await store.append([accepted(n) for n in (3, 1, 2)])
+    leased = await lease(store, limit=2) + await lease(store, limit=2)
+    assert [delivery.event.detail["n"] for delivery in leased] == [1, 2, 3]
+    assert await lease(store, limit=0) == []
+
+
+async def test_deliveries_of_one_instant_keep_their_order(store):
+    await store.append([replace(accepted(n), at=NOON) for n in range(5)])
+    assert [delivery.event.detail["n"] for delivery in await lease(store)] == [0, 1, 2, 3, 4]
+
+
+async def test_nothing_is_leased_before_it_is_due(store):
+    await store.append([accepted(5)])
+    assert await store.next_due(A) == NOON + seconds(5)
+    assert await lease(store, now=NOON + seconds(4)) == []
+    assert len(await lease(store, now=NOON + seconds(5))) == 1
+
+
+async def test_what_was_delivered_does_not_come_again(store):
+    await store.append([accepted()])
+    [delivery] = await lease(store)
+    assert list(await store.settle([Delivered(delivery)])) == []
+    assert await store.next_due(A) is None
+    assert await counts(store) == Counts(accepted=1, delivered=1)
+
+
+async def test_a_retry_comes_when_it_is_due_as_the_next_attempt(store):
+    await store.append([accepted()])
+    [first] = await lease(store)
+    later = SOON + seconds(7)
+    await store.settle([RetryAt(first, later, "E", "m")])
+    assert await store.next_due(A) == later
+    assert await counts(store) == Counts(accepted=1, waiting=1, retries=1)
+    [second] = await lease(store, now=later)
+    assert (second.id, second.attempt) == (first.id, 2)
+
+
+async def test_a_dead_letter_is_written_as_the_delivery_ends(store):
+    await store.append([accepted()])
+    [delivery] = await lease(store)
+    await store.settle([DeadLettered(delivery, letter(delivery))])
+    assert list(await store.dead_letters()) == [letter(delivery)]
+    assert list(await store.dead_letters(queue="q")) == [letter(delivery)]
+    assert list(await store.dead_letters(queue="other")) == []
+    assert await counts(store) == Counts(accepted=1, dead_lettered=1)
+
+
+async def test_a_dropped_delivery_is_counted(store):
+    await store.append([accepted()])
+    [delivery] = await lease(store)
+    await store.settle([Dropped(delivery, "E", "m")])
+    assert await counts(store) == Counts(accepted=1, dropped=1)
+
+
+async def test_a_released_delivery_is_due_at_once_and_its_attempt_did_not_count(store):
+    await store.append([accepted()])
+    [first] = await lease(store)
+    await store.release([first])
+    assert await counts(store) == Counts(accepted=1, waiting=1)
+    [again] = await lease(store)
+    assert again.attempt == 1
+    assert again.token != first.token
+
+
+async def test_a_lease_that_runs_out_makes_the_delivery_due_again(store):
+    await store.append([accepted()])
+    await lease(store, until=SOON + seconds(5))
+    assert await store.next_due(A) == SOON + seconds(5)
+    assert await lease(store, now=SOON + seconds(4)) == []
+    [second] = await lease(store, now=SOON + seconds(5))
+    assert second.attempt == 2
+    assert await counts(store) == Counts(accepted=1, in_flight=1)
+
+
+@pytest.mark.parametrize("end", ["expired", "released", "retried", "delivered"])
+@pytest.mark.parametrize(
+    "late",
+    [Delivered, lambda d: RetryAt(d, NOON, "E", "m"), lambda d: Dropped(d, "", "")],
+    ids=["delivered late", "retried late", "dropped late"],
+)
+async def test_whoever_lost_the_lease_changes_nothing(store, end, late):
+    await store.append([accepted()])
+    [stale] = await lease(store, until=SOON + seconds(5))
+    match end:
+        case "expired":
+            await lease(store, now=SOON + seconds(5))
+        case "released":
+            await store.release([stale])
+        case "retried":
+            await store.settle([RetryAt(stale, SOON, "E", "m")])
+        case "delivered":
+            await store.settle([Delivered(stale)])
+    before = await store.ledger()
+    assert list(await store.settle([late(stale)])) == [late(stale)]
+    await store.release([stale])
+    assert await store.ledger() == before
+
+
+async def test_pending_counts_what_has_not_ended(store):
+    await store.append([accepted(0, A, B), accepted(1, A)])
+    [delivery, _] = await lease(store)
+    assert await store.pending() == {A: 2, B: 1}
+    await store.settle([Delivered(delivery)])
+    [delivery] = await lease(store, B)
+    await store.settle([Delivered(delivery)])
+    assert await store.pending() == {A: 1}
+
+
+async def test_the_ledger_counts_events_that_nobody_wanted(store):
+    await store.append([Accepted(make_event(), NOON, ()), accepted(0, A, B)])
+    ledger = await store.ledger()
+    assert ledger.events == 2
+    assert ledger.total == Counts(accepted=2, waiting=2)
+    assert str(ledger) == "2 events, 2 deliveries: 0 delivered, 0 dead-lettered, 0 dropped, 2 unfinished; 0 retries"
+
+
+async def test_memory_follows_what_is_alive():
+    """A busy subscription leaves no trail of stale places behind."""
+    store = MemoryStore()
+    for n in range(2_000):
+        await store.append([accepted(n)])
+        [delivery] = await lease(store, now=NOON + seconds(n), until=NOON + seconds(10**6))
+        await store.settle([Delivered(delivery)])
+    assert len(store._backlogs[A].heap) <= 65
+    assert not store._backlogs[A].entries
