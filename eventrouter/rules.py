@@ -1,0 +1,126 @@
+"""Rules, and which subscriptions an event goes to. No clock, no waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from eventrouter.abc import Target
+from eventrouter.errors import ConflictError, InvalidRuleError, NotFoundError
+from eventrouter.event import Event
+from eventrouter.matching import Matcher
+from eventrouter.names import check_name
+from eventrouter.patterns import Pattern
+from eventrouter.records import Subscription
+
+RuleState: TypeAlias = Literal["ENABLED", "DISABLED"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A pattern, and the targets of what it matches.
+
+    Attributes:
+        name: Unique on its bus; 1 to 64 of letters, digits and `. - _`.
+        event_pattern: Which events.
+        targets: Where they go, each with an id of its own.
+        state: A `DISABLED` rule matches nothing.
+        description: For people.
+        event_bus_name: The bus whose events it sees.
+    """
+
+    name: str
+    event_pattern: Pattern
+    targets: tuple[Target, ...] = ()
+    state: RuleState = "ENABLED"
+    description: str = ""
+    event_bus_name: str = "default"
+
+    def __post_init__(self) -> None:
+        check_name("rule name", self.name)
+        if self.state not in ("ENABLED", "DISABLED"):
+            raise InvalidRuleError(f"state of rule {self.name} is {self.state!r}", hint="use ENABLED or DISABLED")
+
+
+class RuleSet:
+    """The rules of one bus.
+
+    Every change is one step: an event is routed by the table from before it or by the one after it.
+    """
+
+    def __init__(self, event_bus_name: str) -> None:
+        self.event_bus_name = event_bus_name
+        self._rules: dict[str, Rule] = {}
+        self._matcher: Matcher[str] = Matcher()
+
+    def __iter__(self) -> Iterator[Rule]:
+        return iter(tuple(self._rules.values()))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._rules
+
+    def __getitem__(self, name: str) -> Rule:
+        """Give the rule of that name.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        try:
+            return self._rules[name]
+        except KeyError:
+            raise NotFoundError(f"Rule {name} does not exist on EventBus {self.event_bus_name}.") from None
+
+    def put(self, rule: Rule) -> None:
+        """Add a rule, or replace the one of that name but for its targets, which stay (EventBridge, PutRule)."""
+        existing = self._rules.get(rule.name)
+        if existing is not None:
+            rule = replace(rule, targets=existing.targets)
+            if existing.name in self._matcher:
+                self._matcher.remove(existing.name)
+        self._rules[rule.name] = rule
+        if rule.state == "ENABLED":
+            self._matcher.add(rule.name, rule.event_pattern)
+
+    def set_state(self, name: str, state: RuleState) -> None:
+        """Enable or disable a rule. Raises `NotFoundError` when there is no such rule."""
+        self.put(replace(self[name], state=state))
+
+    def remove(self, name: str) -> None:
+        """Remove a rule that has no targets.
+
+        Raises:
+            NotFoundError: There is no such rule.
+            ConflictError: It still has targets.
+        """
+        if self[name].targets:
+            raise ConflictError("Rule can't be deleted since it has targets.")
+        del self._rules[name]
+        if name in self._matcher:
+            self._matcher.remove(name)
+
+    def put_targets(self, name: str, targets: Sequence[Target]) -> None:
+        """Give a rule targets; one whose id it already has is replaced."""
+        rule = self[name]
+        merged = {target.id: target for target in rule.targets} | {target.id: target for target in targets}
+        self._rules[name] = replace(rule, targets=tuple(merged.values()))
+
+    def remove_targets(self, name: str, ids: Sequence[str]) -> None:
+        """Take targets away from a rule.
+
+        Raises:
+            NotFoundError: There is no such rule, or it has no target of such an id; then none is removed.
+        """
+        rule = self[name]
+        unknown = [id for id in ids if id not in {target.id for target in rule.targets}]
+        if unknown:
+            raise NotFoundError(f"Rule {name} has no target {', '.join(unknown)}.")
+        self._rules[name] = replace(rule, targets=tuple(target for target in rule.targets if target.id not in ids))
+
+    def route(self, event: Event) -> tuple[Subscription, ...]:
+        """Decide who receives *event*: the targets of every enabled rule whose pattern it matches."""
+        return tuple(
+            Subscription(self.event_bus_name, name, target.id)
+            for name in self._matcher.match(event.to_dict())
+            for target in self._rules[name].targets
+        )
