@@ -1,1 +1,93 @@
 """EventBridge for the inside of a Python service: content-based rules, fan-out, retries and dead letters."""
+
+from eventrouter.abc import Clock, DeadLetterQueue, Observer, Store, SystemClock, Target
+from eventrouter.errors import (
+    BusClosedError,
+    ConflictError,
+    DeliveryError,
+    EventRouterError,
+    HopLimitError,
+    InputTransformerError,
+    InvalidDetailError,
+    InvalidEventError,
+    InvalidRuleError,
+    MissingExtraError,
+    NotFoundError,
+    PatternComplexityError,
+    PatternError,
+    PermanentDeliveryError,
+    ResourceNotFoundError,
+    ScheduleExpressionError,
+    TargetTimeoutError,
+)
+from eventrouter.event import Event, EventEntry
+from eventrouter.matching import Matcher
+from eventrouter.patterns import Pattern
+from eventrouter.records import (
+    Counts,
+    DeadLetter,
+    DeadLettered,
+    Delivered,
+    Delivery,
+    Dropped,
+    Ledger,
+    Outcome,
+    RetryAt,
+    Subscription,
+)
+from eventrouter.retry import RetryPolicy
+from eventrouter.router import EventRouter, PutResult
+from eventrouter.rules import Rule
+from eventrouter.stores.memory import MemoryStore
+from eventrouter.targets.bus import BusTarget
+from eventrouter.targets.function import FunctionTarget
+from eventrouter.targets.log import JsonLinesTarget, LogTarget
+
+__all__ = [
+    "BusClosedError",
+    "BusTarget",
+    "Clock",
+    "ConflictError",
+    "Counts",
+    "DeadLetter",
+    "DeadLetterQueue",
+    "DeadLettered",
+    "Delivered",
+    "Delivery",
+    "DeliveryError",
+    "Dropped",
+    "Event",
+    "EventEntry",
+    "EventRouter",
+    "EventRouterError",
+    "FunctionTarget",
+    "HopLimitError",
+    "InputTransformerError",
+    "InvalidDetailError",
+    "InvalidEventError",
+    "InvalidRuleError",
+    "JsonLinesTarget",
+    "Ledger",
+    "LogTarget",
+    "Matcher",
+    "MemoryStore",
+    "MissingExtraError",
+    "NotFoundError",
+    "Observer",
+    "Outcome",
+    "Pattern",
+    "PatternComplexityError",
+    "PatternError",
+    "PermanentDeliveryError",
+    "PutResult",
+    "ResourceNotFoundError",
+    "RetryAt",
+    "RetryPolicy",
+    "Rule",
+    "ScheduleExpressionError",
+    "Store",
+    "Subscription",
+    "SystemClock",
+    "Target",
+    "TargetTimeoutError",
+]

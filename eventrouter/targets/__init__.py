@@ -1,0 +1,1 @@
+"""Where rules can send: functions, logs and files, other buses."""

@@ -1,0 +1,144 @@
+"""A Python function as a target."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeAlias
+
+import anyio.to_thread
+
+from eventrouter.abc import Target
+from eventrouter.errors import DeliveryError, InvalidDetailError, InvalidRuleError
+from eventrouter.event import Event
+from eventrouter.records import Delivery
+
+#: Makes one argument of the function from the event.
+_Argument: TypeAlias = Callable[[Event], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionTarget(Target):
+    """Call a function with the event.
+
+    What the function takes is read from its annotations: a parameter annotated with a pydantic model receives the
+    event's detail as that model, any other receives the `Event`. A detail that does not fit the model ends as a dead
+    letter at once, with `INVALID_DETAIL`.
+
+    An async function runs in the event loop. Any other runs in a worker thread, at most `maximum_concurrency` at a
+    time. A thread cannot be stopped: after a timeout the delivery goes on to its retry while the thread may still
+    be working. Such threads count against the limit until they return.
+
+    Attributes:
+        function: The function, or any callable.
+
+    Raises:
+        InvalidRuleError: It cannot be called with an event.
+    """
+
+    function: Callable[..., object]
+    _arguments: tuple[_Argument, ...] = field(init=False, repr=False, compare=False)
+    _threads: threading.Semaphore = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "_arguments", _arguments(self.function))
+        object.__setattr__(self, "_threads", threading.Semaphore(self.maximum_concurrency))
+
+    async def invoke(self, delivery: Delivery) -> object:
+        """Call the function; its return value is given back."""
+        arguments = [argument(delivery.event) for argument in self._arguments]
+        if inspect.iscoroutinefunction(_unwrapped(self.function)):
+            result = self.function(*arguments)
+        else:
+            result = await self._call_in_thread(arguments)
+        return await result if inspect.isawaitable(result) else result
+
+    async def _call_in_thread(self, arguments: list[object]) -> object:
+        # anyio's own limiter, 40 threads for the whole process, would let one slow target starve the others.
+        limiter = anyio.CapacityLimiter(1)
+        [result] = await anyio.to_thread.run_sync(self._call, arguments, abandon_on_cancel=True, limiter=limiter)
+        return result
+
+    def _call(self, arguments: list[object]) -> list[object]:
+        # Taken and given back by the thread itself: only so is an abandoned thread counted until it really ends.
+        if not self._threads.acquire(blocking=False):
+            raise DeliveryError(
+                f"All {self.maximum_concurrency} threads of target {self.id} are busy with attempts that timed out."
+            )
+        try:
+            # Boxed: trio refuses a thread that returns a coroutine, as `lambda event: handle(event)` does.
+            return [self.function(*arguments)]
+        finally:
+            self._threads.release()
+
+
+def _unwrapped(function: Callable[..., object]) -> Any:
+    """Find the `def` behind partials, decorators and callable objects."""
+    while isinstance(function, partial):
+        function = function.func
+    function = inspect.unwrap(function)
+    return function if inspect.isroutine(function) else getattr(type(function), "__call__", function)  # noqa: B004
+
+
+def _arguments(function: Callable[..., object]) -> tuple[_Argument, ...]:
+    """Plan how each parameter of *function* is made from an event."""
+    name = getattr(function, "__qualname__", repr(function))
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        raise InvalidRuleError(f"{name} is not a function that can be called with an event") from None
+    code = _unwrapped(function)
+    if inspect.isgeneratorfunction(code) or inspect.isasyncgenfunction(code):
+        raise InvalidRuleError(f"{name} is a generator", hint="a target's function returns, it does not yield")
+    needed = [parameter for parameter in parameters if parameter.default is parameter.empty]
+    positional = [parameter for parameter in needed if parameter.kind in _POSITIONAL]
+    if not positional or any(parameter.kind is parameter.KEYWORD_ONLY for parameter in needed):
+        raise InvalidRuleError(
+            f"{name} cannot be called with an event", hint=f"write: async def {name}(event: Event) -> None"
+        )
+    return tuple(_argument(function, name, parameter) for parameter in positional)
+
+
+_POSITIONAL = (
+    inspect.Parameter.POSITIONAL_ONLY,
+    inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    inspect.Parameter.VAR_POSITIONAL,
+)
+
+
+def _argument(function: Callable[..., object], name: str, parameter: inspect.Parameter) -> _Argument:
+    annotation = _resolve(function, name, parameter)
+    if isinstance(annotation, type) and hasattr(annotation, "model_validate_json"):
+        return partial(_validate, annotation)
+    return _whole_event
+
+
+def _resolve(function: Callable[..., object], name: str, parameter: inspect.Parameter) -> object:
+    """Give the annotation as an object; under `from __future__ import annotations` it is text."""
+    annotation = parameter.annotation
+    if not isinstance(annotation, str) or annotation.rpartition(".")[2] == "Event":
+        return annotation  # `Event` is often imported for the type checker only
+    scope = getattr(_unwrapped(function), "__globals__", {})
+    try:
+        return eval(annotation, scope)  # noqa: S307 - the function's own source, not data
+    except Exception as error:
+        raise InvalidRuleError(
+            f"The annotation {annotation!r} of {name}, parameter {parameter.name}, cannot be resolved: {error}",
+            hint="define or import it at the top of the module",
+        ) from error
+
+
+def _whole_event(event: Event) -> Event:
+    return event
+
+
+def _validate(model: Any, event: Event) -> object:
+    try:
+        return model.model_validate_json(bytes(event.detail_json))
+    except sys.modules["pydantic"].ValidationError as error:
+        raise InvalidDetailError(f"The detail does not fit {model.__name__}: {error}") from error
