@@ -1,0 +1,1 @@
+"""Speed, as ratios to something else in the same run. Never collected by pytest."""
