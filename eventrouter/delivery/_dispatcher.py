@@ -12,7 +12,7 @@ import logging
 import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -62,6 +62,7 @@ class Dispatcher:
         self._tasks: TaskGroup | None = None
         self._targets: dict[Subscription, Target] = {}
         self._pumps: dict[Subscription, _Pump] = {}
+        self._context = copy_context()
         self._unfinished = 0
         self._ended = anyio.Event()
 
@@ -86,6 +87,7 @@ class Dispatcher:
         """
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
+            self._context = copy_context()
             self._unfinished = 0
             self._ended = anyio.Event()
             try:
@@ -106,7 +108,9 @@ class Dispatcher:
                 logger.warning("%d deliveries wait for %s, which is not declared", count, subscription)
                 return
             pump = self._pumps[subscription] = _Pump(target)
-            self._tasks.start_soon(self._run_pump, self._tasks, subscription, pump, name=f"pump of {subscription}")
+            # In the router's own context: a handler must not see the context variables of whoever happened to publish
+            # first after a pause, who may be serving some request.
+            self._context.run(self._tasks.start_soon, self._run_pump, self._tasks, subscription, pump)
         self._unfinished += count
         pump.wake.set()
 

@@ -1,5 +1,6 @@
 """Attempts, retries, dead letters: each delivery comes to exactly one end."""
 
+import contextvars
 import logging
 from dataclasses import replace
 
@@ -160,7 +161,8 @@ async def test_each_target_has_its_own_dead_letter_queue_unless_named():
     await deliver(router, order(), replace_bus(order()))
     queues = {letter.subscription.target_id: letter.queue for letter in await router.dead_letters()}
     assert queues == {"a": "default/r/a", "b": "shared", "c": "shared", "d": "bus/q/d"}
-    assert [letter.subscription.target_id for letter in await router.dead_letters(queue="shared")] == ["b", "c"]
+    shared_letters = await router.dead_letters(queue="shared")
+    assert {letter.subscription.target_id for letter in shared_letters} == {"b", "c"}
     [letter] = await router.dead_letters(queue="bus/q/d")
     assert letter.rule_arn == "arn:aws:events:local:000000000000:rule/bus/q"
     assert letter.target_arn == "arn:aws:events:local:000000000000:rule/bus/q/target/d"
@@ -257,6 +259,20 @@ async def test_a_handler_may_put_events():
         [result] = await router.put_events([order()])
         await router.settle_down()
     assert sent == [result.event_id]
+
+
+async def test_a_handler_does_not_see_the_context_of_the_publisher():
+    request = contextvars.ContextVar("request", default=None)
+    seen = []
+
+    async def handle(event):
+        seen.append(request.get())
+
+    async with make_router(handle) as router:
+        request.set("of somebody")
+        await router.put_events([order()])
+        await router.settle_down()
+    assert seen == [None]
 
 
 async def test_an_observer_that_fails_disturbs_nothing(caplog):
