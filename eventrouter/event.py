@@ -24,7 +24,9 @@ MAXIMUM_DEPTH: Final = 1_000  # levels of nesting (botocore's service model)
 #: What an entry takes as its detail: a mapping, a pydantic model, a dataclass, or the JSON text of an object.
 Detail: TypeAlias = "Mapping[str, Any] | str | bytes | object"
 
+# What is checked when an event is read from JSON; entries have checks, and texts, of their own.
 _Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+_Name = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class EventEntry(msgspec.Struct, frozen=True):
@@ -75,9 +77,9 @@ class Event(
 
     # The order is that of real EventBridge, and so of the JSON.
     version: str = "0"
-    id: str
-    detail_type: str
-    source: str
+    id: _Name
+    detail_type: _Name
+    source: _Name
     account: str = "000000000000"
     time: _Instant
     region: str = "local"

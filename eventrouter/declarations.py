@@ -1,0 +1,226 @@
+"""Rules files: rules and targets as data, in AWS's own keys."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import pydantic
+from pydantic.alias_generators import to_pascal
+
+from eventrouter.abc import DeadLetterQueue, Target, TargetOptions
+from eventrouter.errors import InvalidRuleError, MissingExtraError, PatternError
+from eventrouter.patterns import Pattern
+from eventrouter.retry import RetryPolicy
+from eventrouter.router import EventRouter
+
+_BUS_ARN: Final = re.compile(r"arn:aws[a-z-]*:events:[^:]*:[^:]*:event-bus/(.+)")
+
+
+class _Model(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True, alias_generator=to_pascal)
+
+
+class _RetryPolicy(_Model):
+    maximum_retry_attempts: Annotated[int, pydantic.Field(ge=0, le=185)] = 5
+    maximum_event_age_in_seconds: Annotated[int, pydantic.Field(ge=60, le=86_400)] = 300
+
+
+class _DeadLetterConfig(_Model):
+    arn: str
+
+
+class TargetDeclaration(_Model):
+    """A target as AWS writes it. What only tells AWS how to reach a service is read and not used."""
+
+    id: str
+    arn: Annotated[str, pydantic.Field(min_length=1)]
+    retry_policy: _RetryPolicy = _RetryPolicy()
+    dead_letter_config: _DeadLetterConfig | None = None
+    role_arn: Any = None
+    ecs_parameters: Any = None
+    sqs_parameters: Any = None
+    kinesis_parameters: Any = None
+    batch_parameters: Any = None
+    run_command_parameters: Any = None
+    http_parameters: Any = None
+    redshift_data_parameters: Any = None
+    sage_maker_pipeline_parameters: Any = None
+    app_sync_parameters: Any = None
+
+    @property
+    def event_bus_name(self) -> str | None:
+        """The bus that the ARN names, if it names one."""
+        match = _BUS_ARN.fullmatch(self.arn)
+        return match[1] if match else None
+
+    def options(self) -> TargetOptions:
+        """Give the options of the target."""
+        policy, queue = self.retry_policy, self.dead_letter_config
+        return TargetOptions(
+            retry_policy=RetryPolicy(
+                maximum_retry_attempts=policy.maximum_retry_attempts,
+                maximum_event_age=timedelta(seconds=policy.maximum_event_age_in_seconds),
+            ),
+            dead_letter_queue=DeadLetterQueue(queue.arn if queue is not None else None),
+        )
+
+
+class RuleDeclaration(_Model):
+    """A rule as AWS writes it."""
+
+    name: str
+    event_pattern: dict[str, Any] | str
+    state: Literal["ENABLED", "DISABLED"] = "ENABLED"
+    description: str = ""
+    event_bus_name: str = "default"
+    targets: list[TargetDeclaration] = []
+    arn: Any = None
+    role_arn: Any = None
+    managed_by: Any = None
+    created_by: Any = None
+    tags: Any = None
+
+
+class _File(_Model):
+    rules: list[RuleDeclaration]
+
+
+#: Makes a target from its declaration.
+TargetMaker = Callable[[EventRouter, TargetDeclaration], Target]
+
+
+@dataclass(frozen=True)
+class RulesFile:
+    """The rules of a file, each with its pattern parsed."""
+
+    rules: tuple[tuple[RuleDeclaration, Pattern], ...]
+
+    def install(self, router: EventRouter, make_target: TargetMaker) -> None:
+        """Put all rules and targets on a router, adding the buses they name.
+
+        Raises:
+            InvalidRuleError: A target cannot be made, with its place in the file. Nothing has been put but buses.
+        """
+        for name in self._buses():
+            if name not in router.list_event_buses():
+                router.add_event_bus(name)
+        made = [
+            [_at(f"$.Rules[{n}].Targets[{m}]", make_target, router, target) for m, target in enumerate(rule.targets)]
+            for n, (rule, _) in enumerate(self.rules)
+        ]
+        for (rule, pattern), targets in zip(self.rules, made, strict=True):
+            bus = rule.event_bus_name
+            router.put_rule(rule.name, pattern, state=rule.state, description=rule.description, event_bus_name=bus)
+            router.put_targets(rule.name, targets, event_bus_name=bus)
+
+    def _buses(self) -> Iterable[str]:
+        for rule, _ in self.rules:
+            yield rule.event_bus_name
+            yield from (target.event_bus_name for target in rule.targets if target.event_bus_name is not None)
+
+
+def load_rules(path: Path) -> RulesFile:
+    """Read a rules file: JSON, TOML or YAML, by its suffix.
+
+    Raises:
+        InvalidRuleError: Its syntax, a key, a value or a pattern is wrong; says where.
+        MissingExtraError: It is YAML, and the `yaml` extra is not installed.
+        OSError: It cannot be read.
+    """
+    document = _read(path)
+    if isinstance(document, list):
+        document = {"Rules": document}
+    try:
+        file = _File.model_validate(document)
+    except pydantic.ValidationError as error:
+        raise _translated(error) from error
+    seen: set[tuple[str, str]] = set()
+    for index, rule in enumerate(file.rules):
+        if (rule.event_bus_name, rule.name) in seen:
+            raise InvalidRuleError(
+                f"There are two rules {rule.name} on bus {rule.event_bus_name}",
+                f"$.Rules[{index}].Name",
+                "give one another name",
+            )
+        seen.add((rule.event_bus_name, rule.name))
+    return RulesFile(tuple((rule, _pattern(index, rule)) for index, rule in enumerate(file.rules)))
+
+
+def _read(path: Path) -> Any:
+    try:
+        match path.suffix.lower():
+            case ".json":
+                return json.loads(path.read_bytes())
+            case ".toml":
+                return tomllib.loads(path.read_text(encoding="utf-8"))
+            case ".yaml" | ".yml":
+                return _read_yaml(path)
+    except (ValueError, RecursionError) as error:  # JSON, TOML and UTF-8 errors are ValueErrors
+        raise InvalidRuleError(f"{path} cannot be read: {error}") from error
+    raise InvalidRuleError(f"{path} is no rules file", hint="name it .json, .toml, .yaml or .yml")
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        import yaml  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise MissingExtraError("A YAML rules file", "yaml") from None
+    try:
+        return yaml.safe_load(path.read_bytes())
+    except yaml.YAMLError as error:
+        raise ValueError(error) from error
+
+
+def _pattern(index: int, rule: RuleDeclaration) -> Pattern:
+    place = f"$.Rules[{index}].EventPattern"
+    try:
+        return Pattern.parse(rule.event_pattern)
+    except PatternError as error:
+        raise InvalidRuleError(error.reason, place + error.path.removeprefix("$"), error.hint) from error
+
+
+def _at(place: str, make: TargetMaker, router: EventRouter, target: TargetDeclaration) -> Target:
+    try:
+        return make(router, target)
+    except InvalidRuleError as error:
+        raise InvalidRuleError(error.reason, place, error.hint) from error
+
+
+def _translated(error: pydantic.ValidationError) -> InvalidRuleError:
+    """Turn the first of pydantic's errors into ours, and say how many more there are."""
+    # An unknown key is the likeliest cause of what else is wrong, so it comes first.
+    first, *others = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+    location = [step for step in first["loc"] if step not in ("str", "dict[str,any]")]
+    path = "$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
+    more = f"; {len(others)} more problem{'s' * (len(others) > 1)} in the file" if others else ""
+    if first["type"] == "extra_forbidden":
+        keys = _keys_at(location[:-1])
+        nearest = difflib.get_close_matches(str(location[-1]), keys, 1)
+        hint = f'did you mean "{nearest[0]}"?' if nearest else f"the keys here are {', '.join(keys)}"
+        return InvalidRuleError(f'Unknown key "{location[-1]}"{more}', path, hint)
+    if first["type"] == "missing":
+        return InvalidRuleError(f'"{location[-1]}" is required{more}', path)
+    if location[-1:] == ["EventPattern"]:
+        return InvalidRuleError(f"An event pattern is an object, or the JSON text of one{more}", path)
+    return InvalidRuleError(f"{first['msg']}{more}", path)
+
+
+def _keys_at(location: list[Any]) -> list[str]:
+    """Name the keys that the model at a place of the file has."""
+    names: Mapping[str, type[_Model]] = {
+        "Rules": RuleDeclaration,
+        "Targets": TargetDeclaration,
+        "RetryPolicy": _RetryPolicy,
+        "DeadLetterConfig": _DeadLetterConfig,
+    }
+    inner = [step for step in location if step in names]
+    model = names[inner[-1]] if inner else _File
+    return [field.alias or name for name, field in model.model_fields.items()]
