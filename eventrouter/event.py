@@ -8,7 +8,7 @@ costs one encoding however many targets receive it, and no target can see what a
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Annotated, Any, Final, Self, TypeAlias
@@ -211,22 +211,26 @@ _SUSPICIOUS: Final = re.compile(rb"null|\d{19}")
 
 def _check_values(detail: Any) -> None:
     """Refuse numbers and nesting that the envelope cannot carry. A loop, since depth is what is in question."""
-    level = [("$.detail", detail)]
-    for _ in range(MAXIMUM_DEPTH):
-        if not level:
-            return
+    level, depth = [("$.detail", detail)], 0
+    while level:
+        depth += 1
         below: list[tuple[str, Any]] = []
         for path, value in level:
-            if isinstance(value, dict):
-                below += ((f"{path}.{key}", item) for key, item in value.items())
-            elif isinstance(value, list | tuple):
-                below += ((f"{path}[{index}]", item) for index, item in enumerate(value))
+            if isinstance(value, dict | list | tuple):
+                if depth > MAXIMUM_DEPTH:
+                    raise _malformed(f"It is nested more than {MAXIMUM_DEPTH:,} levels deep")
+                below += _children(path, value)
             elif isinstance(value, float) and value - value != 0:
                 raise _malformed(f"{value} at {path} is not a JSON number")
             elif isinstance(value, int) and not -(2**63) <= value < 2**63:
                 raise _malformed(f"{value} at {path} does not fit 64 bits; write it as a string")
         level = below
-    raise _malformed(f"It is nested more than {MAXIMUM_DEPTH:,} levels deep")
+
+
+def _children(path: str, value: dict[str, Any] | Sequence[Any]) -> Iterable[tuple[str, Any]]:
+    if isinstance(value, dict):
+        return ((f"{path}.{key}", item) for key, item in value.items())
+    return ((f"{path}[{index}]", item) for index, item in enumerate(value))
 
 
 def _encode_other(value: Any) -> Any:

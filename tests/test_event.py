@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pickle
+import sys
 from collections import OrderedDict
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -161,6 +162,22 @@ def test_deep_nesting_is_refused(levels, form):
     code, message = refusal(detail=detail)
     assert code == "MalformedDetail"
     assert "nested more than 1,000 levels deep" in message
+
+
+@pytest.mark.parametrize(("levels", "is_accepted"), [(1_000, True), (1_001, False)])
+@pytest.mark.parametrize("leaf", ["1", "null"])
+def test_the_limit_of_nesting_is_exact_where_the_stack_allows(levels, is_accepted, leaf):
+    """On a deep call stack the interpreter may stop sooner, with the same refusal."""
+    text = '{"a":' * levels + leaf + "}" * levels
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(20_000)
+    try:
+        if is_accepted:
+            assert accept(detail=text).detail_json
+        else:
+            assert refusal(detail=text)[0] == "MalformedDetail"
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def test_many_small_objects_are_not_deep():

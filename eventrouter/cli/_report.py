@@ -79,16 +79,15 @@ def _line(outcome: Outcome) -> Text:
 
 
 def _told(outcome: Outcome) -> tuple[str, str, str]:
-    match outcome:
-        case Delivered():
-            return "delivered", "green", ""
-        case RetryAt(_, at, _, message):
-            return "retry", "yellow", f"{message}; next attempt in {_wait(at):.1f} s"
-        case DeadLettered(_, letter):
-            condition = letter.exhausted_retry_condition
-            return "dead letter", "red", f"{letter.error_message}{f' ({condition})' if condition else ''}"
-        case Dropped(_, _, message):
-            return "dropped", "red", message
+    """Give the word for an outcome, its colour, and the reason."""
+    if isinstance(outcome, Delivered):
+        return "delivered", "green", ""
+    if isinstance(outcome, RetryAt):
+        return "retry", "yellow", f"{outcome.error_message}; next attempt in {_wait(outcome.at):.1f} s"
+    if isinstance(outcome, Dropped):
+        return "dropped", "red", outcome.error_message
+    condition = outcome.dead_letter.exhausted_retry_condition
+    return "dead letter", "red", outcome.dead_letter.error_message + (f" ({condition})" if condition else "")
 
 
 def _wait(at: datetime) -> float:

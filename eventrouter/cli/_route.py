@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import stat
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +28,8 @@ from eventrouter.router import EventRouter
 
 #: Deliveries that may be unfinished before reading goes on: a file of any size needs little memory.
 MAXIMUM_UNFINISHED: Final = 10_000
+#: The file descriptor of standard input.
+_STDIN: Final = 0
 #: Seconds after which a progress bar is worth its place.
 PATIENCE: Final = 1.0
 
@@ -143,7 +144,7 @@ async def _heed_signals(reading: anyio.CancelScope, everything: anyio.CancelScop
 def _open_events(events: str) -> Iterator[tuple[int, int | None]]:
     """Give the file descriptor of the events, and their size in bytes unless they come through a pipe."""
     if events == "-":
-        yield sys.stdin.fileno(), None
+        yield _STDIN, None
         return
     with Path(events).open("rb", buffering=0) as file:
         status = os.fstat(file.fileno())

@@ -214,12 +214,10 @@ def _name(delivery: Delivery) -> str:
 
 
 def _log(outcome: Outcome) -> None:
-    match outcome:
-        case Delivered(delivery):
-            logger.debug("%s delivered", _name(delivery))
-        case RetryAt(delivery, at, _, message):
-            logger.info("%s failed, next one at %s: %s", _name(delivery), at.isoformat(), message)
-        case DeadLettered(delivery, letter):
-            logger.warning("%s dead-lettered: %s", _name(delivery), letter.error_message)
-        case Dropped(delivery, _, message):
-            logger.error("%s dropped, as its target has no dead-letter queue: %s", _name(delivery), message)
+    name = _name(outcome.delivery)
+    if isinstance(outcome, RetryAt):
+        logger.info("%s failed, next one at %s: %s", name, outcome.at.isoformat(), outcome.error_message)
+    elif isinstance(outcome, DeadLettered):
+        logger.warning("%s dead-lettered: %s", name, outcome.dead_letter.error_message)
+    elif isinstance(outcome, Dropped):
+        logger.error("%s dropped, as its target has no dead-letter queue: %s", name, outcome.error_message)

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, Final, TypeAlias
 
 from eventrouter.errors import PatternError
@@ -122,8 +123,9 @@ def _parse_numeric(operand: Any, path: str) -> ContentFilter:
     names, bounds = tuple(operand[::2]), tuple(operand[1::2])
     if not names or names[0] not in ("=", *_LOWER, *_UPPER):
         raise PatternError(f"Unrecognized numeric range operator: {names[0] if names else ''}", path)
-    if len(bounds) < len(names) or not all(is_number(bound) for bound in bounds):
-        raise PatternError(f"Value of {names[len(bounds) - 1]} must be numeric", path)
+    for name, bound in zip_longest(names, bounds):
+        if not is_number(bound):
+            raise PatternError(f"Value of {'equals' if name == '=' else name} must be numeric", path)
     if len(names) > 1 and not (len(names) == 2 and names[0] in _LOWER and names[1] in _UPPER):  # noqa: PLR2004 - a range
         raise PatternError("Too many elements in numeric expression", path, 'write {"numeric": [">", 0, "<=", 5]}')
     if len(bounds) > 1 and not bounds[0] < bounds[1]:

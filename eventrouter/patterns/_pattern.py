@@ -32,13 +32,7 @@ class Pattern:
             PatternError: It breaks a rule of the pattern language; says where, and what to write instead.
         """
         try:
-            document = read_json(source) if isinstance(source, str | bytes) else source
-        except ValueError as error:
-            raise PatternError(f"Malformed JSON: {error}") from error
-        if not isinstance(document, Mapping):
-            raise PatternError("Filter is not an object", hint='write {"field": [value, ...]}')
-        try:
-            return cls(parse_fields(document, "$"))
+            return cls(parse_fields(_document(source), "$"))
         except RecursionError as error:
             raise PatternComplexityError(f"Patterns may be nested {MAXIMUM_DEPTH:,} levels deep") from error
 
@@ -66,6 +60,16 @@ class Pattern:
 
     def __repr__(self) -> str:
         return f"Pattern.parse({str(self)!r})"
+
+
+def _document(source: str | bytes | Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        document = read_json(source) if isinstance(source, str | bytes) else source
+    except ValueError as error:
+        raise PatternError(f"Malformed JSON: {error}") from error
+    if not isinstance(document, Mapping):
+        raise PatternError("Filter is not an object", hint='write {"field": [value, ...]}')
+    return document
 
 
 def read_event(text: str | bytes) -> dict[str, Any]:
@@ -100,7 +104,7 @@ def _matches(fields: Fields, event: object) -> bool:
     Trying the elements of an array one by one, whole, is what keeps two fields of a pattern from being satisfied by
     different elements.
     """
-    if isinstance(event, list | tuple):
+    if isinstance(event, list | tuple) and event:
         return any(_matches(fields, element) for element in event)
     inside: Mapping[str, Any] = event if isinstance(event, Mapping) else {}
     return all(_field_matches(node, inside.get(name, ())) for name, node in fields)
@@ -109,7 +113,7 @@ def _matches(fields: Fields, event: object) -> bool:
 def _field_matches(node: Node, value: object) -> bool:
     """Say whether a field's value, an empty array standing for none, satisfies its alternatives or its fields."""
     if node.fields:
-        return _matches(node.fields, value) if value != () else _matches(node.fields, {})
+        return _matches(node.fields, value)
     leaves = list(_leaves(value))
     if not leaves:
         return node.accepts_absence

@@ -13,7 +13,6 @@ from eventrouter.records import (
     Counts,
     DeadLetter,
     DeadLettered,
-    Delivered,
     Delivery,
     Dropped,
     Ledger,
@@ -138,18 +137,17 @@ class MemoryStore:
         if held is None:
             return False
         backlog, entry = held
-        match outcome:
-            case RetryAt():
-                backlog.retries += 1
-                backlog.schedule(delivery.id, entry, outcome.at)
-                return True
-            case Delivered():
-                backlog.delivered += 1
-            case DeadLettered():
-                backlog.dead_lettered += 1
-                self._dead_letters.append(outcome.dead_letter)
-            case Dropped():
-                backlog.dropped += 1
+        if isinstance(outcome, RetryAt):
+            backlog.retries += 1
+            backlog.schedule(delivery.id, entry, outcome.at)
+            return True
+        if isinstance(outcome, DeadLettered):
+            backlog.dead_lettered += 1
+            self._dead_letters.append(outcome.dead_letter)
+        elif isinstance(outcome, Dropped):
+            backlog.dropped += 1
+        else:
+            backlog.delivered += 1
         backlog.end(delivery.id)
         return True
 

@@ -170,6 +170,19 @@ async def test_the_ledger_counts_events_that_nobody_wanted(store):
     assert str(ledger) == "2 events, 2 deliveries: 0 delivered, 0 dead-lettered, 0 dropped, 2 unfinished; 0 retries"
 
 
+async def test_memory_follows_what_is_alive_behind_an_old_lease():
+    """One delivery that takes long must not keep the places of all that came and went after it."""
+    store = MemoryStore()
+    await store.append([accepted(0)])
+    await lease(store, now=NOON, until=NOON + seconds(10**5))
+    for n in range(1_000):
+        await store.append([accepted(n)])
+        [delivery] = await lease(store, now=NOON + seconds(n), until=NOON + seconds(10**6))
+        await store.settle([Delivered(delivery)])
+    assert len(store._backlogs[A].heap) <= 2 + 64 + 1
+    assert await store.next_due(A) == NOON + seconds(10**5)
+
+
 async def test_memory_follows_what_is_alive():
     """A busy subscription leaves no trail of stale places behind."""
     store = MemoryStore()
