@@ -53,8 +53,8 @@ def route(
         drain_timeout=timedelta(seconds=drain_timeout),
     )
     try:
-        is_clean = anyio.run(route_lines, options)
+        code = 0 if anyio.run(route_lines, options) else 1
     except (EventRouterError, OSError) as error:
         typer.echo(f"eventrouter: {error}", err=True)
-        raise typer.Exit(2) from None
-    raise typer.Exit(0 if is_clean else 1)
+        code = 2
+    raise typer.Exit(code)

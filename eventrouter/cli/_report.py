@@ -112,10 +112,10 @@ def print_summary(console: Console, tally: Tally, rules: Sequence[Rule], ledger:
 
 
 def _rules_table(rules: Sequence[Rule], ledger: Ledger) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for name in ("rule", "target"):
         table.add_column(name, overflow="fold")
-    for name in ("matched", "delivered", "retries", "dead-lettered", "unfinished"):
+    for name in ("matched", "delivered", "retries", "dead", "unfinished"):
         table.add_column(name, justify="right")
     for rule in rules:
         name = rule.name if rule.event_bus_name == "default" else f"{rule.event_bus_name}/{rule.name}"
