@@ -32,6 +32,7 @@ def conclude(
         now: When it ended.
         draw: The jitter of a retry, in [0, 1).
     """
+    error = _unwrapped(error)
     code = error.error_code if isinstance(error, DeliveryError) else "TARGET_ERROR"
     message = _message(error)
     condition: ExhaustedRetryCondition | None = None
@@ -69,7 +70,16 @@ def _rule_arn(subscription: Subscription, event: Event) -> str:
     return f"arn:aws:events:{event.region}:{event.account}:rule/{path}"
 
 
+def _unwrapped(error: Exception) -> Exception:
+    """Take the one error out of a group of one, as a handler's own task group makes of whatever it raises."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
 def _message(error: Exception) -> str:
+    if isinstance(error, ExceptionGroup):
+        return "; ".join(map(_message, error.exceptions))[:MAXIMUM_ERROR_MESSAGE]
     # str() of a foreign exception is foreign code too: it may raise, and must not cost the delivery.
     try:
         text = str(error)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from eventrouter.abc import Clock, Observer, Store, Target
@@ -180,9 +181,11 @@ class Dispatcher:
         _in_attempt.set(True)
         seconds = target.timeout.total_seconds() if target.timeout is not None else None
         try:
-            with anyio.move_on_after(seconds):
+            with anyio.move_on_after(seconds) as limit:
                 await target.invoke(replace(delivery, event=delivery.event.copy()))
-                return None
+            # A target that swallows the cancellation of a shutdown returns without having finished. Its delivery
+            # is handed back like any cancelled one: it may come twice, but it is not lost.
+            await anyio.lowlevel.checkpoint_if_cancelled()
         except Exception as error:  # noqa: BLE001 - a target's code may raise anything; all of it is an outcome
             # Exception, not BaseException: cancellation is not a failed attempt. The delivery stays with the store.
             return error
@@ -190,7 +193,7 @@ class Dispatcher:
             if anyio.current_effective_deadline() == -math.inf:
                 raise  # the router is being cancelled
             return DeliveryError("The target cancelled itself.")  # asyncio only: it awaited something cancelled
-        return TargetTimeoutError(f"No answer within {seconds:g} s.")
+        return TargetTimeoutError(f"No answer within {seconds:g} s.") if limit.cancelled_caught else None
 
     async def _settle(self, outcome: Outcome) -> None:
         """Write an outcome to the store, and tell who is interested."""

@@ -118,6 +118,27 @@ async def test_a_handler_that_cancels_itself_has_failed():
     assert router.closing_report.total.delivered == 1
 
 
+async def test_a_group_of_one_error_is_that_error():
+    """A handler's own task group must not turn a permanent error into one that is retried."""
+
+    async def give_up():
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(raise_permanent)
+
+    async def raise_permanent():
+        raise PermanentDeliveryError("gone")
+
+    [letter] = await deliver(make_router(Scripted(id="t", script=[give_up])))
+    assert (letter.error_code, letter.error_message) == ("PERMANENT_ERROR", "PermanentDeliveryError: gone")
+
+
+async def test_a_group_of_errors_names_them_all():
+    group = ExceptionGroup("several", [OSError("a"), ExceptionGroup("more", [ValueError("b"), KeyError("c")])])
+    target = Scripted(id="t", script=[group], retry_policy=RetryPolicy(maximum_retry_attempts=0))
+    [letter] = await deliver(make_router(target))
+    assert letter.error_message == "OSError: a; ValueError: b; KeyError: 'c'"
+
+
 async def test_an_error_that_cannot_be_shown_is_still_an_outcome():
     class UnprintableError(Exception):
         def __str__(self):

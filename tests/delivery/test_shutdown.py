@@ -57,6 +57,19 @@ async def test_a_cancelled_attempt_does_not_count_and_goes_on_when_the_router_is
     assert router.closing_report.total == Counts(accepted=1, delivered=1)
 
 
+async def test_a_handler_that_swallows_its_cancellation_has_not_delivered():
+    async def swallow():
+        try:
+            await anyio.sleep(3600)
+        except anyio.get_cancelled_exc_class():
+            pass
+
+    router = make_router(Scripted(id="t", script=[swallow], timeout=None), drain_timeout=seconds(1))
+    async with router:
+        await router.put_events([order()])
+    assert router.closing_report.total == Counts(accepted=1, waiting=1)
+
+
 async def test_events_are_refused_while_the_router_drains():
     router = make_router(Scripted(id="t", script=[sleep_an_hour], timeout=None), drain_timeout=seconds(10))
 
