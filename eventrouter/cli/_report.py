@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from eventrouter.records import Counts, DeadLettered, Delivered, Dropped, Ledger, Outcome, RetryAt
+from eventrouter.records import Counts, DeadLettered, Delivered, Dropped, Ledger, Outcome, RetryAt, Subscription
 from eventrouter.rules import Rule
 
 _SHOWN_LINES = 10
@@ -120,7 +120,8 @@ def _rules_table(rules: Sequence[Rule], ledger: Ledger) -> Table:
     for rule in rules:
         name = rule.name if rule.event_bus_name == "default" else f"{rule.event_bus_name}/{rule.name}"
         for target in rule.targets:
-            counts = ledger.subscriptions.get((rule.event_bus_name, rule.name, target.id), Counts())  # type: ignore[call-overload]
+            subscription = Subscription(rule.event_bus_name, rule.name, target.id)
+            counts = ledger.subscriptions.get(subscription, Counts())
             numbers = (counts.accepted, counts.delivered, counts.retries, counts.dead_lettered, _unfinished(counts))
             table.add_row(name, target.id, *map(str, numbers))
             name = ""

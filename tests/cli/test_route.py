@@ -20,6 +20,7 @@ from eventrouter.__main__ import main
 from eventrouter.cli import _lines, _route, app
 from eventrouter.cli._report import Reporter, Tally, make_console, print_summary, printable
 from tests.support import NOON, make_event, make_router
+from tests.virtual_time import real_time_backends
 
 RULES = {
     "Rules": [
@@ -57,6 +58,12 @@ def event(n, **changes) -> str:
         "detail": {"n": n},
     }
     return json.dumps({key: value for key, value in (envelope | changes).items() if value is not None})
+
+
+@pytest.fixture(params=real_time_backends(), ids=lambda backend: backend[0])
+def anyio_backend(request):
+    """Lines are read in threads, which need real time."""
+    return request.param
 
 
 @pytest.fixture
@@ -330,12 +337,6 @@ def test_a_pipe_that_ends_ends_the_run(files):
 
 async def collect(descriptor):
     return [line async for batch in _lines.read_lines(descriptor) for line in batch]
-
-
-@pytest.fixture
-def anyio_backend():
-    """Reading happens in threads, which need real time; the backends make no difference here."""
-    return "asyncio"
 
 
 async def test_lines_are_numbered_whether_or_not_the_last_one_ends(tmp_path):
