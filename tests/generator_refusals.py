@@ -43,6 +43,7 @@ OPERANDS = (
         '{"prefix":"a","b":1}',
     ),
 )
+LISTS = ("[]", '["a**b",5]', '["a","b**",""]', '["a**b","c"]', '["",5]', '[5,""]', "[{},1e400]", '["a","b"]', '[["a"]]')
 NUMERIC_MEMBERS = (
     *(
         '"="',
@@ -64,6 +65,7 @@ NUMERIC_MEMBERS = (
     ),
     *("-1", "1e400", "9007199254740993", "1E-325", "2e23", "null", "true", "[]", "{}", '[">",1]'),
 )
+BOUNDS = ("1", "1", "5", "5.0", "300", "1e400", "9007199254740993", "-0", "0.0")
 MASKS = (*("32", "128", "33", "129", "31", "127", "x", "-1", "", "+", "8 ", "0x8", "8.0", "4294967296", "/8"), "8/")
 BRANCHES = ("{}", "3", "[]", "null", '{"a":1}', '{"a":[]}', '{"a":[{"foo":1}]}', '{"$or":[]}')
 DOCUMENTS = (
@@ -88,7 +90,7 @@ def refused_pattern(rng, good):
         return pick(rng, DOCUMENTS)
     if kind < 0.14:
         return _mutated(rng, good)
-    if kind < 0.141:
+    if kind < 0.144:
         return _over_a_limit(rng)
     if kind < 0.3:
         return _with_field(rng, good, '"$or"', _bad_or(rng, good))
@@ -139,7 +141,7 @@ def _bad_alternative(rng):
     if kind == 5:
         return f'{{"anything-but":{pick(rng, OPERANDS)}}}'
     if kind == 6:
-        operand = _wild(rng) if rng.random() < 0.2 else pick(rng, OPERANDS)
+        operand = pick(rng, (_wild(rng), pick(rng, OPERANDS), pick(rng, LISTS)))
         return f'{{"anything-but":{{"{pick(rng, (*NESTED, "cidr", "exists", "x"))}":{operand}}}}}'
     if kind == 7:
         return f'{{"cidr":{_bad_cidr(rng)}}}'
@@ -150,11 +152,15 @@ def _bad_alternative(rng):
 
 def _wild(rng):
     return quote(
-        rng, "".join([pick(rng, ("*", "\\", "\\*", "a", "é", "😀", "大")) for _ in range(int(rng.random() * 7))])
+        rng, "".join([pick(rng, ("*", "\\", "\\*", "a", "é", "😀", "\ud83d")) for _ in range(int(rng.random() * 7))])
     )
 
 
 def _numeric_operand(rng):
+    if rng.random() < 0.5:  # almost a range
+        lower, upper = pick(rng, ('">"', '">="', '">="', '"<"', '"="')), pick(rng, ('"<"', '"<="', '"<="', '">"', "5"))
+        tail = pick(rng, ("", "", "", "", ',"<"', ",5", ",1e400"))
+        return f"[{lower},{pick(rng, BOUNDS)},{upper},{pick(rng, BOUNDS)}{tail}]"
     return f"[{','.join([pick(rng, NUMERIC_MEMBERS) for _ in range(int(rng.random() * 6))])}]"
 
 
@@ -182,6 +188,10 @@ def _over_a_limit(rng):
         count = 256 + int(rng.random() * 2)
         fields = [f'"k{at}":[{{"exists":false}}]' for at in range(count)]
         return f"{{{','.join(fields)}}}"
+    if rng.random() < 0.3:  # 32 x 32 by the lengths of the arrays, which counts, though only 63 sub-rules
+        inner = ",".join([f'{{"k":[{at}]}}' for at in range(32)])
+        others = ",".join([f'{{"m":[{at}]}}' for at in range(31)])
+        return f'{{"$or":[{{"$or":[{inner}]}},{others}]}}'
     sizes = pick(rng, ((10, 10, 10), (7, 11, 13), (1000,), (1001,), (4, 250), (2,) * 9, (2,) * 10))
     branches = [",".join([f'{{"k{level}":[{at}]}}' for at in range(size)]) for level, size in enumerate(sizes)]
     choices = [f'"$or":[{branch}]' for branch in branches]

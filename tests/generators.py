@@ -13,12 +13,16 @@ from __future__ import annotations
 from json.encoder import encode_basestring, encode_basestring_ascii
 
 from tests.generator_refusals import bad_event, refused_pattern
-from tests.generator_values import NOTHINGS, alternative, any_value, pick
+from tests.generator_values import NOTHINGS, absent, alternative, any_value, pick
 
 PLAIN = ("a", "b", "c", "z")
 #: In UTF-16, which decides the order of paths (11.5), the emoji comes before U+FF5E, in code points after it.
 ODD = ("a.b", "b.c", "", "é", "e\u0301", "😀", "\uff5e", "A", "a..b", ".", "$OR", "x y", '"', "detail-type", "\ud800")
+NEIGHBOURS = ("a", "c", "z", "a.b", "A", "😀", "\uff5e")
 OPERATORS = ("prefix", "exists", "numeric", "=", "regex")  # ordinary names, except inside `$or`
+
+
+ARRAY_SHARES = (0.0, 0.0, 0.3, 0.3, 0.8)  # of the values and objects of an event; one of these for each event
 
 
 def _spellings(name):
@@ -48,7 +52,7 @@ def field_name(rng, *, inside_or=False):
 def pattern(rng):
     """The text of a valid pattern, and its plan."""
     plan = []
-    text = _object(rng, 0, False, (), plan)
+    text = _siblings(rng, plan) if rng.random() < 0.08 else _object(rng, 0, False, (), plan)
     if rng.random() < 0.1:
         text = " " + text.replace('":[', '"\t:\r\n[ ') + "\n"
     return text, plan
@@ -70,6 +74,21 @@ def _object(rng, depth, inside_or, steps, plan):
     if rng.random() < 0.16 and depth < 3:
         members.insert(int(rng.random() * (len(members) + 1)), _or(rng, depth, steps, plan))
     return f"{{{','.join(members)}}}"
+
+
+def _siblings(rng, plan):
+    """Fields of one parent, some of them absent: in an array the answer depends on the order of the names (11.5)."""
+    parent, members = pick(rng, PLAIN), []
+    for name in dict.fromkeys([pick(rng, NEIGHBOURS) for _ in range(3)]):
+        nested = rng.random() < 0.2
+        path = (parent, name, "b") if nested else (parent, name)
+        if rng.random() < 0.4:
+            plan.append((path, [absent(rng)]))
+            value = '[{"exists":false}]'
+        else:
+            value = _field(rng, path, plan)
+        members.append(f'{key(rng, name)}:{{"b":{value}}}' if nested else f"{key(rng, name)}:{value}")
+    return f'{{"{parent}":{{{",".join(members)}}}}}'
 
 
 def _field(rng, path, plan):
@@ -106,8 +125,7 @@ def event(rng, plan, *, miss=False):
             _put(rng, root, steps, pick(rng, hits))
         elif rng.random() < 0.1:
             _put(rng, root, steps, pick(rng, NOTHINGS))
-    arrays = 0.0 if rng.random() < 0.5 else 0.3
-    return _render_object(rng, list(root.items()), arrays)
+    return _render_object(rng, list(root.items()), pick(rng, ARRAY_SHARES))
 
 
 def _choose(rng, plan, wanted):
@@ -218,7 +236,7 @@ def case(rng):
     last = rng.random()
     return text, [
         event(rng, plan),
-        event(rng, plan),
         event(rng, plan, miss=True),
+        event(rng, plan, miss=rng.random() < 0.4),
         bad_event(rng, event(rng, plan)) if last < 0.04 else random_event(rng) if last < 0.4 else event(rng, plan),
     ]

@@ -89,7 +89,7 @@ def test_two_jobs_compare_as_many_pairs_as_one(capsys):
 @pytest.mark.parametrize(
     ("pattern", "answers", "longest"),
     [
-        (MixesElements, {"match", "no match"}, 70),
+        (MixesElements, {"match", "no match"}, 90),
         (MisquotesOneMessage, {"refused: Empty arrays are not allowed", "refused: Empty lists are not allowed"}, 15),
         (TakesTrueForOneInData, {"match", "no match"}, 40),
         (CrashesOnEmptyNames, {"no match", "crash: KeyError: 'no such path'"}, 20),

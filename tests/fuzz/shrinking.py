@@ -46,36 +46,55 @@ def simpler_pairs(difference):
 
 
 def changed_together(*trees):
-    """Both with the same level taken out of every path, or the same name made a single letter."""
+    """Both with the same level taken out, the same name made a single letter, or the same value a plain number."""
     names = sorted({name for tree in trees for name in names_in(tree)} - {"$or"})
     for name in names:
-        yield tuple(without_level(tree, name) for tree in trees)
+        yield tuple(without_level(tree, name, deep=True) for tree in trees)
+        yield tuple(without_level(tree, name, deep=False) for tree in trees)
     for name in names:
         if name not in LETTERS:
             unused = [letter for letter in LETTERS if letter not in names]
             yield from (tuple(rename(tree, name, letter) for tree in trees) for letter in unused[:1])
+    pattern_values, event_values = ({render(leaf) for leaf in leaves_in(tree)} for tree in trees)
+    for value in sorted((pattern_values & event_values) - {"1"}):
+        yield tuple(substitute(tree, value) for tree in trees)
 
 
-def without_level(node, name):
-    if isinstance(node, Pairs):
-        members = Pairs()
-        for key, child in node:
-            less = without_level(child, name)
-            members += less if key == name and isinstance(less, Pairs) else [(key, less)]
-        return members
-    return [without_level(child, name) for child in node] if isinstance(node, list) else node
+def children_of(node):
+    return [child for _, child in node] if isinstance(node, Pairs) else node if isinstance(node, list) else []
 
 
 def names_in(node):
-    children = [child for _, child in node] if isinstance(node, Pairs) else node if isinstance(node, list) else []
     own = [name for name, _ in node] if isinstance(node, Pairs) else []
-    return [*own, *(name for child in children for name in names_in(child))]
+    return [*own, *(name for child in children_of(node) for name in names_in(child))]
+
+
+def leaves_in(node):
+    return [leaf for child in children_of(node) for leaf in leaves_in(child)] if isinstance(node, list) else [node]
+
+
+def without_level(node, name, *, deep):
+    if isinstance(node, Pairs):
+        members = Pairs()
+        for key, child in node:
+            less = without_level(child, name, deep=deep) if deep else child
+            members += less if key == name and isinstance(less, Pairs) else [(key, less)]
+        return members
+    return [without_level(child, name, deep=deep) for child in node] if isinstance(node, list) and deep else node
 
 
 def rename(node, name, new):
     if isinstance(node, Pairs):
         return Pairs((new if key == name else key, rename(child, name, new)) for key, child in node)
     return [rename(child, name, new) for child in node] if isinstance(node, list) else node
+
+
+def substitute(node, value):
+    if isinstance(node, Pairs):
+        return Pairs((name, substitute(child, value)) for name, child in node)
+    if isinstance(node, list):
+        return [substitute(child, value) for child in node]
+    return Raw("1") if render(node) == value else node
 
 
 def read(text):
@@ -115,6 +134,8 @@ def simpler(node):
         yield from (child for _, child in node)
         for at, (name, child) in enumerate(node):
             yield Pairs(node[:at] + node[at + 1 :])
+            if name == "$or" and isinstance(child, list):  # one branch instead of the choice
+                yield from (Pairs([*node[:at], *one, *node[at + 1 :]]) for one in child if isinstance(one, Pairs))
             yield from (Pairs([*node[:at], (name, less), *node[at + 1 :]]) for less in simpler(child))
             if len(name) > 1 and name != "$or":
                 yield from (Pairs([*node[:at], (less, child), *node[at + 1 :]]) for less in shorter(name))
