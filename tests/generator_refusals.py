@@ -124,7 +124,7 @@ def _bad_field(rng):
 
 
 def _bad_alternative(rng):
-    kind = int(rng.random() * 10)
+    kind = int(rng.random() * 11)
     if kind == 0:
         return pick(rng, ("[1]", "[]", "{}", '{"foo":1}', '{"Prefix":"x"}', '{"":[]}', '{"$or":[]}', '{"é":"x"}'))
     if kind == 1:
@@ -135,7 +135,7 @@ def _bad_alternative(rng):
         return f'{{"{operator}":{operand},"{pick(rng, (operator, "x", "prefix"))}":{pick(rng, OPERANDS)}}}'
     if kind == 3:
         return f'{{"wildcard":{_wild(rng)}}}'
-    if kind == 4:
+    if kind in (4, 10):
         extra = ',"x":1' if rng.random() < 0.1 else ""
         return f'{{"numeric":{pick(rng, OPERANDS) if rng.random() < 0.15 else _numeric_operand(rng)}{extra}}}'
     if kind == 5:
@@ -157,9 +157,10 @@ def _wild(rng):
 
 
 def _numeric_operand(rng):
-    if rng.random() < 0.5:  # almost a range
-        lower, upper = pick(rng, ('">"', '">="', '">="', '"<"', '"="')), pick(rng, ('"<"', '"<="', '"<="', '">"', "5"))
-        tail = pick(rng, ("", "", "", "", ',"<"', ",5", ",1e400"))
+    if rng.random() < 0.6:  # almost a range
+        lower = pick(rng, ('">"', '">="', '">"', '">="', '">="', '"<"', '"="'))
+        upper = pick(rng, ('"<"', '"<="', '"<"', '"<="', '"<="', '">"', "5"))
+        tail = pick(rng, ("", "", "", "", "", ',"<"', ",5", ",1e400"))
         return f"[{lower},{pick(rng, BOUNDS)},{upper},{pick(rng, BOUNDS)}{tail}]"
     return f"[{','.join([pick(rng, NUMERIC_MEMBERS) for _ in range(int(rng.random() * 6))])}]"
 
