@@ -1,0 +1,1 @@
+"""The package against the oracle, on random pairs: `python -m tests.fuzz --pairs 1000000`."""
