@@ -72,8 +72,7 @@ def read_event(text):
 
 def flatten(event):
     """Path -> [(value, trail)], a trail being {array: element} for every array above the value [2.3, 5.3]."""
-    from_text = isinstance(event, str)
-    data = read_event(event) if from_text else event
+    data = read_event(event) if isinstance(event, str) else event
     if not isinstance(data, dict):
         raise BadEvent("Event must be a JSON object")
     leaves = {}
@@ -90,8 +89,8 @@ def flatten(event):
                 inside = isinstance(child, dict | list)
                 walk(child, steps, {**trail, array: index} if inside else trail)
         else:
-            # In a text, 1e400 is a JSON number; as data it would be an infinity, which is none.
-            if isinstance(node, float) and not from_text and not math.isfinite(node):
+            # 1e400 is a JSON number; Python's own reader makes an infinity of it. NaN is nobody's number.
+            if isinstance(node, float) and math.isnan(node):
                 raise BadEvent("not a JSON number")
             leaves.setdefault(".".join(steps), []).append((node, trail))
 

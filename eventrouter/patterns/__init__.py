@@ -1,5 +1,36 @@
 """The pattern language, pure: what an event pattern means, one pattern at a time."""
 
+from eventrouter.patterns._operators import (
+    AnythingBut,
+    Cidr,
+    ContentFilter,
+    EqualsIgnoreCase,
+    Exactly,
+    Exists,
+    Literal,
+    Numeric,
+    Prefix,
+    Suffix,
+    Wildcard,
+)
 from eventrouter.patterns._pattern import Pattern, read_event
+from eventrouter.patterns._tree import Alternatives, AnyOf, Fields
 
-__all__ = ["Pattern", "read_event"]
+__all__ = [
+    "Alternatives",
+    "AnyOf",
+    "AnythingBut",
+    "Cidr",
+    "ContentFilter",
+    "EqualsIgnoreCase",
+    "Exactly",
+    "Exists",
+    "Fields",
+    "Literal",
+    "Numeric",
+    "Pattern",
+    "Prefix",
+    "Suffix",
+    "Wildcard",
+    "read_event",
+]

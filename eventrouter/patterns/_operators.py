@@ -1,26 +1,20 @@
-"""The content filters: one class per test of one value, named after its JSON key."""
+"""The content filters: one class per test of one value, named after its JSON key. All are immutable and hashable.
+
+A filter is asked about one leaf of an event: a string, a number, true, false or null. `Exists(False)` alone is about
+the lack of one.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from operator import eq, ge, gt, le, lt
-from typing import Any, Final, Protocol, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final, TypeAlias
 
-#: A leaf of an event: what a content filter is asked about.
+from eventrouter.patterns._addresses import Address, parse_address
+
+#: A leaf of an event.
 Leaf: TypeAlias = str | int | float | bool | None
-
-
-class ContentFilter(Protocol):
-    """One test of one value."""
-
-    def accepts(self, value: Leaf) -> bool:
-        """Say whether a value that is present passes."""
-        ...
-
-    def to_data(self) -> Any:
-        """Give the filter as it is written in a pattern."""
-        ...
 
 
 def is_number(value: object) -> bool:
@@ -28,64 +22,234 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def same(first: Leaf, second: Leaf) -> bool:
-    """Compare as JSON does: numbers by exact value, and no type with another."""
-    if is_number(first) and is_number(second):
-        return first == second
-    return type(first) is type(second) and first == second
+class ContentFilter(ABC):
+    """One test of one value."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def accepts(self, value: Leaf) -> bool:
+        """Say whether a value that is present passes."""
+
+    @abstractmethod
+    def to_data(self) -> Any:
+        """Give the filter as it is written in a pattern."""
 
 
 @dataclass(frozen=True, slots=True)
-class Exactly:
-    """The value itself."""
+class Literal(ContentFilter):
+    """The value itself. Numbers compare by exact value; a string that is an IP address, in any spelling (10.7)."""
 
+    kind: str  # string, number, boolean or null: in Python 1 == True
     value: Leaf
+    address: Address | None = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        address = parse_address(self.value) if isinstance(self.value, str) else None
+        object.__setattr__(self, "address", address)
+
+    @classmethod
+    def of(cls, value: Leaf) -> Literal:
+        """Make one from a plain value."""
+        return cls(_kind(value), value)
 
     def accepts(self, value: Leaf) -> bool:
         """Say whether it is that value."""
-        return same(self.value, value)
+        if self.address is not None:
+            return isinstance(value, str) and parse_address(value) == self.address
+        return value == self.value and _kind(value) == self.kind
 
     def to_data(self) -> Any:
         """Give the literal."""
         return self.value
 
 
+def _kind(value: Leaf) -> str:
+    if isinstance(value, str):
+        return "string"
+    if value is None:
+        return "null"
+    return "boolean" if isinstance(value, bool) else "number"
+
+
 @dataclass(frozen=True, slots=True)
-class Prefix:
-    """A string that begins so."""
+class Exactly(ContentFilter):
+    """That string, and no other spelling of it."""
 
     text: str
+
+    def accepts(self, value: Leaf) -> bool:
+        """Say whether it is that string."""
+        return value == self.text
+
+    def to_data(self) -> Any:
+        """Give the match expression."""
+        return {"exactly": self.text}
+
+
+@dataclass(frozen=True, slots=True)
+class _Text(ContentFilter):
+    """A filter of strings with one text to compare with."""
+
+    text: str
+    key: ClassVar[str]
+
+    def to_data(self) -> Any:
+        """Give the match expression."""
+        return {self.key: self.text}
+
+
+@dataclass(frozen=True, slots=True)
+class _End(ContentFilter):
+    """A beginning or end of a string."""
+
+    text: str
+    ignores_case: bool = False
+    key: ClassVar[str]
+
+    def to_data(self) -> Any:
+        """Give the match expression."""
+        return {self.key: {"equals-ignore-case": self.text} if self.ignores_case else self.text}
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix(_End):
+    """A string that begins so."""
+
+    key: ClassVar[str] = "prefix"
 
     def accepts(self, value: Leaf) -> bool:
         """Say whether it is a string that begins so."""
-        return isinstance(value, str) and value.startswith(self.text)
-
-    def to_data(self) -> Any:
-        """Give the match expression."""
-        return {"prefix": self.text}
+        if not isinstance(value, str):
+            return False
+        return bool(ends_ignoring_case(self.text, value)) if self.ignores_case else value.startswith(self.text)
 
 
 @dataclass(frozen=True, slots=True)
-class Suffix:
+class Suffix(_End):
     """A string that ends so."""
 
-    text: str
+    key: ClassVar[str] = "suffix"
 
     def accepts(self, value: Leaf) -> bool:
         """Say whether it is a string that ends so."""
-        return isinstance(value, str) and value.endswith(self.text)
-
-    def to_data(self) -> Any:
-        """Give the match expression."""
-        return {"suffix": self.text}
-
-
-_COMPARISONS: Final[dict[str, Callable[[Any, Any], bool]]] = {"=": eq, "<": lt, "<=": le, ">": gt, ">=": ge}
+        if not isinstance(value, str):
+            return False
+        return _suffix_ignoring_case(self.text, value) if self.ignores_case else value.endswith(self.text)
 
 
 @dataclass(frozen=True, slots=True)
-class Numeric:
-    """A number within bounds: pairs of a comparison and a bound, one of them or a range of two."""
+class EqualsIgnoreCase(_Text):
+    """A string each of whose characters is the lower or upper case of the pattern's (6.6)."""
+
+    key: ClassVar[str] = "equals-ignore-case"
+
+    def accepts(self, value: Leaf) -> bool:
+        """Say whether it is that string but for case."""
+        return isinstance(value, str) and len(value) in ends_ignoring_case(self.text, value)
+
+
+def ends_ignoring_case(text: str, value: str) -> set[int]:
+    """Give where a match of *text* at the start of *value* may end.
+
+    Each character of the pattern accepts its lower and its upper case, which may be of different lengths ("ß" accepts
+    "ß" and "SS"): so there may be several ends, but never more than there are characters whose case changes length.
+    """
+    ends = {0}
+    for character in text:
+        cases = {character.lower(), character.upper()}
+        ends = {end + len(case) for end in ends for case in cases if value.startswith(case, end)}
+        if not ends:
+            break
+    return ends
+
+
+def _suffix_ignoring_case(text: str, value: str) -> bool:
+    # From the end, with each case compared as it stands: the same as above in a mirror.
+    starts = {len(value)}
+    for character in reversed(text):
+        cases = {character.lower(), character.upper()}
+        starts = {start - len(case) for start in starts for case in cases if _ends_at(value, case, start)}
+        if not starts:
+            return False
+    return True
+
+
+def _ends_at(value: str, case: str, end: int) -> bool:
+    return len(case) <= end and value.startswith(case, end - len(case))
+
+
+@dataclass(frozen=True, slots=True)
+class Wildcard(_Text):
+    r"""A string of which each `*` of the pattern stands for any part; `\*` and `\\` stand for themselves.
+
+    Matched in linear time: the first and last part are anchored, and each part between is looked for from where the
+    one before it ended. The leftmost find is always the best, so nothing is looked at twice.
+    """
+
+    key: ClassVar[str] = "wildcard"
+    parts: tuple[str, ...] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", wildcard_parts(self.text))
+
+    def accepts(self, value: Leaf) -> bool:
+        """Say whether it is a string of that form."""
+        if not isinstance(value, str):
+            return False
+        first, *between = self.parts
+        if not between:
+            return value == first
+        last = between.pop()
+        end = len(value) - len(last)
+        if not (value.startswith(first) and value.endswith(last)) or end < len(first):
+            return False
+        position = len(first)
+        for part in between:
+            position = value.find(part, position, end)
+            if position < 0:
+                return False
+            position += len(part)
+        return True
+
+
+class WildcardError(ValueError):
+    """A wildcard cannot be read; the message is EventBridge's."""
+
+
+def wildcard_parts(text: str) -> tuple[str, ...]:
+    r"""Split a wildcard at its stars, and take the backslashes away that escape.
+
+    Raises:
+        WildcardError: Two stars in a row, or a backslash that escapes neither `*` nor `\`.
+    """
+    parts = [""]
+    characters = iter(enumerate(text))
+    was_star = False
+    for index, character in characters:
+        if character == "*":
+            if was_star:
+                raise WildcardError(f"Consecutive wildcard characters at pos {_position(text, index) - 1}")
+            parts.append("")
+        elif character == "\\":
+            _, escaped = next(characters, (0, ""))
+            if escaped not in ("*", "\\"):
+                raise WildcardError(f"Invalid escape character at pos {_position(text, index)}")
+            parts[-1] += escaped
+        else:
+            parts[-1] += character
+        was_star = character == "*"
+    return tuple(parts)
+
+
+def _position(text: str, index: int) -> int:
+    """Count UTF-8 bytes, from 1, as EventBridge does; a lone surrogate counts one."""
+    return len(text[:index].encode(errors="replace")) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Numeric(ContentFilter):
+    """A number within bounds: `(comparison, bound)`, one of them or a range of two."""
 
     bounds: tuple[tuple[str, int | float], ...]
 
@@ -98,23 +262,35 @@ class Numeric:
         return {"numeric": [part for bound in self.bounds for part in bound]}
 
 
-@dataclass(frozen=True, slots=True)
-class AnythingBut:
-    """Any value, of any type, but these."""
+_COMPARISONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
+    "=": lambda value, bound: value == bound,
+    "<": lambda value, bound: value < bound,
+    "<=": lambda value, bound: value <= bound,
+    ">": lambda value, bound: value > bound,
+    ">=": lambda value, bound: value >= bound,
+}
 
-    values: tuple[str | int | float, ...]
+
+@dataclass(frozen=True, slots=True)
+class Cidr(ContentFilter):
+    """An address in a range of its own family."""
+
+    text: str = field(compare=False)
+    first: Address
+    last: Address
 
     def accepts(self, value: Leaf) -> bool:
-        """Say whether it is none of the excluded values."""
-        return not any(same(excluded, value) for excluded in self.values)
+        """Say whether it is a string that is an address of the range."""
+        address = parse_address(value) if isinstance(value, str) else None
+        return address is not None and self.first <= address <= self.last
 
     def to_data(self) -> Any:
         """Give the match expression."""
-        return {"anything-but": list(self.values)}
+        return {"cidr": self.text}
 
 
 @dataclass(frozen=True, slots=True)
-class Exists:
+class Exists(ContentFilter):
     """Whether there is any value at all."""
 
     expected: bool
@@ -126,3 +302,31 @@ class Exists:
     def to_data(self) -> Any:
         """Give the match expression."""
         return {"exists": self.expected}
+
+
+@dataclass(frozen=True, slots=True)
+class AnythingBut(ContentFilter):
+    """Any value, of any type, that none of the *excluded* filters accepts.
+
+    Attributes:
+        excluded: All of one class: `Exactly`, numbers as `Literal`, `Prefix`, `Suffix`, `EqualsIgnoreCase`, `Wildcard`.
+    """
+
+    excluded: frozenset[ContentFilter]
+
+    def accepts(self, value: Leaf) -> bool:
+        """Say whether no excluded filter accepts it."""
+        return not any(excluded.accepts(value) for excluded in self.excluded)
+
+    def to_data(self) -> Any:
+        """Give the match expression; its values in a fixed order."""
+        some = next(iter(self.excluded))
+        operands = [_operand(excluded) for excluded in self.excluded]
+        operands.sort(key=lambda operand: (isinstance(operand, str), operand))
+        listed = operands if len(operands) > 1 else operands[0]
+        plain = isinstance(some, Literal | Exactly)
+        return {"anything-but": listed if plain else {some.key: listed}}  # type: ignore[attr-defined]
+
+
+def _operand(excluded: ContentFilter) -> Any:
+    return excluded.value if isinstance(excluded, Literal) else excluded.text  # type: ignore[attr-defined]

@@ -3,85 +3,144 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
 from typing import Any, Final, Self
 
 from eventrouter.errors import InvalidEventError, PatternComplexityError, PatternError
-from eventrouter.patterns._operators import Leaf
-from eventrouter.patterns._parse import Fields, Node, parse_fields
+from eventrouter.patterns._evaluate import Evaluator
+from eventrouter.patterns._expressions import RefusedError, Step
+from eventrouter.patterns._json import JsonSyntaxError, decoded, line_and_column, read_event_text
+from eventrouter.patterns._parse import Parser
+from eventrouter.patterns._tree import Fields, SubRule, expand, to_json
 
-MAXIMUM_DEPTH: Final = 1_000  # levels of nesting, of patterns and of events
+MAXIMUM_COMBINATIONS: Final = 1_000  # of `$or` branches (EventBridge user guide)
+MAXIMUM_FIELDS: Final = 256  # of one sub-rule (event-ruler)
 
 
 class Pattern:
     """An event pattern (EventBridge user guide, "Event patterns").
 
-    Immutable; equal patterns are equal and hash alike. `str()` gives its JSON.
+    Immutable, and safe to use from several threads. Patterns are equal, and hash alike, when their fields and
+    alternatives are the same in whatever order. `str()` gives compact JSON with names and alternatives in a fixed order
+    where that order means nothing.
+
+    Attributes:
+        document: The pattern as it was written.
+        sub_rules: The pattern with every `$or` multiplied out: it matches what any of these matches. Each maps the path
+            of a field, names joined by dots, to its alternatives.
     """
 
-    __slots__ = ("_fields",)
+    __slots__ = ("_evaluator", "_key", "document", "sub_rules")
 
-    def __init__(self, fields: Fields) -> None:
-        self._fields = fields
+    document: Fields
+    sub_rules: tuple[SubRule, ...]
+
+    def __init__(self, document: Fields) -> None:
+        self.document = document
+        self.sub_rules = expand(document)
+        self._evaluator = Evaluator(self.sub_rules)
+        self._key = frozenset(
+            frozenset((path, frozenset(filters)) for path, filters in rule.items()) for rule in self.sub_rules
+        )
 
     @classmethod
-    def parse(cls, source: str | bytes | Mapping[str, Any]) -> Self:
+    def parse(
+        cls, source: str | bytes | Mapping[str, Any], *, maximum_combinations: int = MAXIMUM_COMBINATIONS
+    ) -> Self:
         """Read a pattern from JSON text or from data.
+
+        In text a name may come again: the later array replaces the earlier, objects are merged.
+
+        Args:
+            source: The pattern.
+            maximum_combinations: Limit of the product of the lengths of all `$or` arrays.
 
         Raises:
             PatternError: It breaks a rule of the pattern language; says where, and what to write instead.
+            PatternComplexityError: It is past a limit.
         """
+        text = _text(source)
+        is_text = isinstance(source, str | bytes)
+        parser = Parser(text)
         try:
-            return cls(parse_fields(_document(source), "$"))
-        except RecursionError as error:
-            raise PatternComplexityError(f"Patterns may be nested {MAXIMUM_DEPTH:,} levels deep") from error
+            document = parser.parse()
+            if parser.combinations > maximum_combinations:
+                raise PatternComplexityError(
+                    f"$or has {parser.combinations} combinations, more than {maximum_combinations}",
+                    hint="split the rule, or raise maximum_combinations",
+                )
+            pattern = cls(document)
+        except RefusedError as error:
+            place = line_and_column(text, error.offset) if is_text else (None, None)
+            raise PatternError(error.reason, json_path(error.steps), error.hint, *place) from None
+        except JsonSyntaxError as error:
+            place = line_and_column(text, error.offset) if is_text else (None, None)
+            raise PatternError(f"Malformed JSON: {error.problem}", "$", "", *place) from None
+        except RecursionError:
+            raise PatternComplexityError("The pattern is nested too deeply") from None
+        except ValueError as error:
+            if isinstance(error, PatternError):
+                raise
+            raise PatternComplexityError(str(error)) from None
+        if any(len(rule) > MAXIMUM_FIELDS for rule in pattern.sub_rules):
+            raise PatternComplexityError(f"The pattern has more than {MAXIMUM_FIELDS} fields")
+        return pattern
 
     def matches(self, event: Mapping[str, Any]) -> bool:
-        """Say whether the event, as data, satisfies the pattern."""
-        return _matches(self._fields, event)
+        """Say whether the event, as data, satisfies the pattern.
+
+        An infinity is what Python makes of a number past all doubles, such as 1e400, and counts as one.
+
+        Raises:
+            InvalidEventError: It is not a mapping, or a field that the pattern looks at is NaN.
+        """
+        if not isinstance(event, Mapping):
+            raise InvalidEventError("Event must be a JSON object", "MalformedEvent")
+        return self._evaluator.matches(event)
 
     def matches_json(self, event: str | bytes) -> bool:
         """Say whether the event, as JSON text, satisfies the pattern.
 
         Raises:
-            InvalidEventError: The text is not a JSON object.
+            InvalidEventError: The text is not a JSON object, or is nested too deeply.
         """
-        return self.matches(read_event(event))
+        return self._evaluator.matches(read_event(event))
 
     def __eq__(self, other: object) -> bool:
-        # By their JSON: in Python 1 == True, in a pattern they are two values.
-        return str(self) == str(other) if isinstance(other, Pattern) else NotImplemented
+        return self._key == other._key if isinstance(other, Pattern) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash(str(self))
+        return hash(self._key)
 
     def __str__(self) -> str:
-        return json.dumps(_to_data(self._fields), ensure_ascii=False, separators=(",", ":"))
+        text = to_json(self.document, is_sorted=True)
+        # Fields beside a `$or` may override its branches or be overridden, and duplicate names the same: then their
+        # order means something, and stays.
+        is_same = Pattern(Parser(text).parse()) == self
+        return text if is_same else to_json(self.document, is_sorted=False)
 
     def __repr__(self) -> str:
         return f"Pattern.parse({str(self)!r})"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _parsed, (type(self), to_json(self.document, is_sorted=False))
 
-def _document(source: str | bytes | Mapping[str, Any]) -> Mapping[str, Any]:
-    try:
-        document = read_json(source) if isinstance(source, str | bytes) else source
-    except ValueError as error:
-        raise PatternError(f"Malformed JSON: {error}") from error
-    if not isinstance(document, Mapping):
-        raise PatternError("Filter is not an object", hint='write {"field": [value, ...]}')
-    return document
+
+def _parsed(cls: type[Pattern], text: str) -> Pattern:
+    return cls(Parser(text).parse())
 
 
 def read_event(text: str | bytes) -> dict[str, Any]:
     """Read the JSON text of an event.
 
     Raises:
-        InvalidEventError: The text is not a JSON object, or nested too deeply.
+        InvalidEventError: The text is not a JSON object, or is nested too deeply.
     """
     try:
-        event = read_json(text)
-    except RecursionError as error:
-        raise InvalidEventError(f"Events may be nested {MAXIMUM_DEPTH:,} levels deep", "MalformedEvent") from error
+        event = read_event_text(text)
+    except RecursionError:
+        raise InvalidEventError("The event is nested too deeply", "MalformedEvent") from None
     except ValueError as error:
         raise InvalidEventError(f"Not JSON: {error}", "MalformedEvent") from error
     if not isinstance(event, dict):
@@ -89,48 +148,36 @@ def read_event(text: str | bytes) -> dict[str, Any]:
     return event
 
 
-def read_json(text: str | bytes) -> Any:
-    """Read JSON text, strictly: NaN and infinities are no numbers (RFC 8259). Raises `ValueError`."""
-    return json.loads(text, parse_constant=_no_constant)
+def _text(source: str | bytes | Mapping[str, Any]) -> str:
+    """Give the JSON text of a pattern: one way of reading serves text and data."""
+    try:
+        return decoded(source) if isinstance(source, str | bytes) else json.dumps(source, default=_as_dict)
+    except UnicodeDecodeError as error:
+        raise PatternError(f"Malformed JSON: invalid UTF-8 at byte {error.start}") from error
+    except RecursionError:
+        raise PatternComplexityError("The pattern is nested too deeply") from None
+    except (TypeError, ValueError) as error:
+        raise PatternError(f"Not a JSON value: {error}") from error
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON value")
+def _as_dict(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a {type(value).__name__} has no JSON form")
 
 
-def _matches(fields: Fields, event: object) -> bool:
-    """Say whether one object, or one object of an array, satisfies all of *fields*.
-
-    Trying the elements of an array one by one, whole, is what keeps two fields of a pattern from being satisfied by
-    different elements.
-    """
-    if isinstance(event, list | tuple) and event:
-        return any(_matches(fields, element) for element in event)
-    inside: Mapping[str, Any] = event if isinstance(event, Mapping) else {}
-    return all(_field_matches(node, inside.get(name, ())) for name, node in fields)
+_PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def _field_matches(node: Node, value: object) -> bool:
-    """Say whether a field's value, an empty array standing for none, satisfies its alternatives or its fields."""
-    if node.fields:
-        return _matches(node.fields, value)
-    leaves = list(_leaves(value))
-    if not leaves:
-        return node.accepts_absence
-    return any(content_filter.accepts(leaf) for content_filter in node.alternatives for leaf in leaves)
+def json_path(steps: tuple[Step, ...]) -> str:
+    """Write a place as JSONPath, with odd names quoted."""
+    return "$" + "".join(map(_step, steps))
 
 
-def _leaves(value: object) -> Iterator[Leaf]:
-    """Give the values of a field: arrays are crushed, objects are none."""
-    if isinstance(value, list | tuple):
-        for element in value:
-            yield from _leaves(element)
-    elif not isinstance(value, Mapping):
-        yield value  # type: ignore[misc]  # what JSON has besides arrays and objects
-
-
-def _to_data(fields: Fields) -> dict[str, Any]:
-    return {
-        name: _to_data(node.fields) if node.fields else [alternative.to_data() for alternative in node.alternatives]
-        for name, node in fields
-    }
+def _step(step: Step) -> str:
+    if isinstance(step, int):
+        return f"[{step}]"
+    if _PLAIN.fullmatch(step):
+        return f".{step}"
+    escaped = step.replace("\\", "\\\\").replace("'", "\\'")
+    return f"['{escaped}']"

@@ -1,0 +1,148 @@
+"""Input that is made to hurt: the work grows with its size, and nothing crashes."""
+
+import json
+
+import pytest
+
+from eventrouter import InvalidEventError, Pattern, PatternComplexityError, PatternError
+from eventrouter.patterns import _evaluate
+from eventrouter.patterns._operators import Wildcard
+
+DEEP = 100_000
+
+
+def nested(levels):
+    document = inner = {}
+    for _ in range(levels - 1):
+        inner["a"] = inner = {}
+    inner["a"] = [1]
+    return document
+
+
+def test_deep_patterns_are_refused():
+    for source in (nested(DEEP), '{"a":' * DEEP + "[1]" + "}" * DEEP):
+        with pytest.raises(PatternComplexityError, match="nested too deeply"):
+            Pattern.parse(source)
+    with pytest.raises(PatternError):
+        Pattern.parse('{"a":[' * DEEP)
+
+
+def test_patterns_as_deep_as_aws_allows_text_are_read():
+    """4,096 characters are room for 400 levels and more."""
+    assert Pattern.parse(nested(300)).matches(nested(300))
+
+
+def test_deep_events_are_refused_as_text_and_no_trouble_as_data():
+    pattern = Pattern.parse({"a": [1]})
+    with pytest.raises(InvalidEventError, match="nested too deeply"):
+        pattern.matches_json('{"b":' * DEEP + "1" + "}" * DEEP)
+    lists = []
+    for _ in range(DEEP):
+        lists = [lists]
+    assert Pattern.parse({"b": [{"exists": False}]}).matches({"b": lists})
+    assert not Pattern.parse({"b": [1]}).matches({"b": nested(DEEP)})
+    assert pattern.matches({"b": nested(DEEP), "a": 1})
+
+
+def test_large_patterns_and_events_are_no_trouble():
+    values = [f"value-{n}" for n in range(500_000)]
+    text = json.dumps({"a": values})
+    assert len(text) > 7_000_000
+    assert Pattern.parse(text).matches_json(json.dumps({"a": values[-1:]}))
+    assert Pattern.parse({"a": ["value-499999"]}).matches_json(text)
+
+
+def test_a_bomb_of_alternatives_is_refused_before_it_is_multiplied_out():
+    bomb = {f"f{n}": {"$or": [{f"g{m}": [1]} for m in range(10)]} for n in range(8)}
+    with pytest.raises(PatternComplexityError, match="100000000 combinations"):
+        Pattern.parse(bomb)
+
+
+class CountingText(str):
+    """A string that adds up how many characters are looked at in it."""
+
+    __slots__ = ()
+    looked_at = 0
+
+    def find(self, part, start, end):
+        found = super().find(part, start, end)
+        CountingText.looked_at += (end if found < 0 else found + len(part)) - start
+        return found
+
+
+@pytest.mark.parametrize("wildcard", ["*a*a*a*a*a*a*a*b", "a*a*a*a*ab*", "*" + "aab*" * 50, "*a*ba*ab*c"])
+def test_wildcards_look_at_each_character_a_bounded_number_of_times(wildcard):
+    test = Wildcard(wildcard)
+    counts = []
+    for length in (1_000, 2_000, 4_000):
+        CountingText.looked_at = 0
+        test.accepts(CountingText("a" * length))
+        counts.append(CountingText.looked_at)
+    assert counts[2] <= 4_000
+    assert counts[2] <= 2.1 * max(counts[1], 1)
+
+
+def steps_of(monkeypatch, pattern, event) -> int:
+    """Count the choices that the search for consistent elements looks at."""
+    steps = 0
+    going_with = _evaluate._Choices.going_with
+
+    def counting(self, trail):
+        nonlocal steps
+        for choice in going_with(self, trail):
+            steps += 1
+            yield choice
+
+    monkeypatch.setattr(_evaluate._Choices, "going_with", counting)
+    Pattern.parse(pattern).matches(event)
+    monkeypatch.undo()
+    return steps
+
+
+def three_arrays(n):
+    element = [{"x": 1, "y": 1, "z": 0}] * n
+    return {"a": element, "b": element, "c": element}
+
+
+def arrays_in_arrays(n):
+    side = int(n**0.5)
+    return {"a": [{"b": [{"x": 1, "y": 1, "z": 0}] * side, "x": 1}] * side}
+
+
+@pytest.mark.parametrize("make", [three_arrays, arrays_in_arrays])
+@pytest.mark.parametrize("last", [[9], [{"exists": False}]])
+def test_the_search_through_arrays_grows_as_the_event_does(monkeypatch, make, last):
+    fields = {"x": [1], "y": [1], "z": last}
+    pattern = {"a": fields, "b": fields, "c": fields} if make is three_arrays else {"a": {"b": fields, "x": [1]}}
+    # The last field decides, so nothing is found before all has been tried.
+    counts = [steps_of(monkeypatch, pattern, make(n)) for n in (400, 1_600)]
+    assert counts[1] <= 4.5 * counts[0] + 10
+    assert counts[1] <= 20 * 1_600
+
+
+def test_lone_surrogates_and_nan_are_no_trouble():
+    pattern = Pattern.parse({"a": ["\ud800", {"prefix": "\ud83d"}, {"equals-ignore-case": "\udfff"}]})
+    assert pattern.matches({"a": "\ud800"})
+    assert Pattern.parse(str(pattern)) == pattern
+    with pytest.raises(InvalidEventError, match="nan at a is not a JSON number"):
+        pattern.matches({"a": float("nan")})
+    assert Pattern.parse({"a": [{"numeric": [">", 0]}]}).matches({"a": float("inf")})
+    with pytest.raises(InvalidEventError):
+        pattern.matches_json('{"a": NaN}')
+
+
+@pytest.mark.parametrize("text", ["[]", "1", "{", "", '{"a":NaN}', b"\xff", '{"a":1}'.encode("utf-16"), "\ufeff{}"])
+def test_text_that_is_no_event_is_refused(text):
+    with pytest.raises(InvalidEventError):
+        Pattern.parse({"a": [1]}).matches_json(text)
+
+
+def test_data_that_is_no_event_is_refused():
+    with pytest.raises(InvalidEventError, match="Event must be a JSON object"):
+        Pattern.parse({"a": [1]}).matches([1])
+
+
+def test_integers_of_any_size_compare_exactly():
+    huge = 10**5_000
+    assert Pattern.parse('{"a":[1%s]}' % ("0" * 5_000)).matches({"a": huge})
+    assert not Pattern.parse('{"a":[1%s]}' % ("0" * 5_000)).matches_json('{"a":1%s1}' % ("0" * 4_999))
