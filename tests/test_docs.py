@@ -9,20 +9,22 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-def examples():
-    for page in PAGES:
-        for match in re.finditer(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
-            line = page.read_text()[: match.start(1)].count("\n")
-            yield pytest.param(page, line, match[1], id=f"{page.relative_to(ROOT)}:{line + 1}")
+def examples(page):
+    """Give each Python example of a page with the line it begins at."""
+    text = page.read_text()
+    for match in re.finditer(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        yield text[: match.start(1)].count("\n"), match[1]
 
 
-@pytest.mark.parametrize(("page", "line", "code"), list(examples()))
-def test_the_example_runs(page, line, code):
-    exec(compile("\n" * line + code, str(page), "exec"), {"__name__": "__main__"})  # noqa: S102
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_examples_of_a_page_run_from_top_to_bottom(page):
+    names = {"__name__": "__main__"}
+    for line, code in examples(page):
+        exec(compile("\n" * line + code, str(page), "exec"), names)  # noqa: S102
 
 
 def test_the_readmes_example_does_what_it_says(capsys):
-    [example] = [parameters.values[2] for parameters in examples() if parameters.values[0].name == "README.md"]
+    [(_, example)] = examples(ROOT / "README.md")
     exec(example, {"__name__": "__main__"})  # noqa: S102
     assert capsys.readouterr().out == "large order: 250\n"
     assert len([line for line in example.splitlines() if line.strip()]) <= 15
