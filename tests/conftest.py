@@ -1,8 +1,16 @@
 """What every test may use: both async backends, each with real or virtual time."""
 
+import os
+
+import hypothesis
 import pytest
 
 from tests.virtual_time import virtual_time_backends
+
+# How long an example takes says more about the machine than about the code. In CI, hypothesis has such settings itself.
+hypothesis.settings.register_profile("local", deadline=None)
+if "CI" not in os.environ:
+    hypothesis.settings.load_profile("local")
 
 
 @pytest.fixture(params=virtual_time_backends(), ids=lambda backend: backend[0])
