@@ -88,6 +88,19 @@ def test_patterns_that_ask_for_the_same_are_equal(one, other):
     assert hash(first) == hash(second)
 
 
+def test_arrays_that_have_nothing_to_do_with_each_other_are_searched_together():
+    """A value outside the array that the fields before and after it share, which only dotted names can make."""
+    pattern = Pattern.parse({"a.x": [1], "a.y.q": [1], "a.z": [1]})
+    assert pattern.matches({"a": [{"x": 1, "z": 1}], "a.y": [{"q": 1}]})
+    assert not pattern.matches({"a": [{"x": 1}, {"z": 1}], "a.y": [{"q": 1}]})
+
+
+def test_a_pattern_shows_itself_and_survives_pickling():
+    pattern = Pattern.parse({"a": [1]})
+    assert repr(pattern) == """Pattern.parse('{"a":[1]}')"""
+    assert pickle.loads(pickle.dumps(pattern)) == pattern
+
+
 def test_any_mapping_is_data():
     assert Pattern.parse(MappingProxyType({"a": MappingProxyType({"b": (1,)})})) == Pattern.parse({"a": {"b": [1]}})
 
@@ -112,6 +125,7 @@ def test_patterns_that_ask_for_something_else_differ():
         ('{"$or":[{"b":[1]},{"a":[1]}],"c":{"z":[1],"y":[1]}}', '{"$or":[{"a":[1]},{"b":[1]}],"c":{"y":[1],"z":[1]}}'),
         ('{"a":[1],"$or":[{"b":[1]},{"a":[2]}]}', '{"a":[1],"$or":[{"b":[1]},{"a":[2]}]}'),
         ('{"é":["\\ud800"]}', '{"é":["\\ud800"]}'),
+        ('{"a":[1e400,-1e401]}', '{"a":[-1e999,1e999]}'),
     ],
 )  # fmt: skip
 def test_the_json_is_compact_and_in_a_fixed_order_where_order_means_nothing(written, canonical):
