@@ -22,7 +22,7 @@ from eventrouter.errors import (
 )
 from eventrouter.event import Event, EventEntry
 from eventrouter.matching import Matcher
-from eventrouter.patterns import Pattern
+from eventrouter.patterns import Explanation, Pattern
 from eventrouter.records import (
     Counts,
     DeadLetter,
@@ -60,6 +60,7 @@ __all__ = [
     "EventEntry",
     "EventRouter",
     "EventRouterError",
+    "Explanation",
     "FunctionTarget",
     "HopLimitError",
     "InputTransformerError",

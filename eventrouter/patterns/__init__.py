@@ -1,5 +1,6 @@
 """The pattern language, pure: what an event pattern means, one pattern at a time."""
 
+from eventrouter.patterns._explain import BranchExplanation, Change, Explanation, FieldExplanation, Found
 from eventrouter.patterns._operators import (
     AnythingBut,
     Cidr,
@@ -20,12 +21,17 @@ __all__ = [
     "Alternatives",
     "AnyOf",
     "AnythingBut",
+    "BranchExplanation",
+    "Change",
     "Cidr",
     "ContentFilter",
     "EqualsIgnoreCase",
     "Exactly",
     "Exists",
+    "Explanation",
+    "FieldExplanation",
     "Fields",
+    "Found",
     "Literal",
     "Numeric",
     "Pattern",

@@ -32,17 +32,28 @@ class Field(NamedTuple):
 
 
 class Evaluator:
-    """A pattern's sub-rules, prepared for evaluation."""
+    """A pattern's sub-rules, prepared for evaluation.
+
+    Attributes:
+        rules: The fields of each sub-rule, in the order of their names.
+        paths: All that the pattern looks at.
+        prefixes: The paths on the way there.
+    """
 
     def __init__(self, sub_rules: Iterable[SubRule]) -> None:
-        self._rules = [_in_order(rule) for rule in sub_rules]
-        self._paths = {field.path for rule in self._rules for field in rule}
-        self._prefixes = {prefix for path in self._paths for prefix in _prefixes(path)}
+        self.rules = [_in_order(rule) for rule in sub_rules]
+        self.paths = {field.path for rule in self.rules for field in rule}
+        self.prefixes = {prefix for path in self.paths for prefix in _prefixes(path)}
 
     def matches(self, event: Mapping[str, Any]) -> bool:
         """Say whether any sub-rule matches the event."""
         leaves = self._flatten(event)
-        return any(_matches(rule, leaves) for rule in self._rules)
+        return any(_matches(rule, leaves) for rule in self.rules)
+
+    def verdicts(self, event: Mapping[str, Any]) -> list[bool]:
+        """Say of each sub-rule whether it matches the event."""
+        leaves = self._flatten(event)
+        return [_matches(rule, leaves) for rule in self.rules]
 
     def _flatten(self, event: Mapping[str, Any]) -> Leaves:
         """Collect the leaves that the pattern looks at. A loop, as an event may be nested deeply."""
@@ -54,14 +65,14 @@ class Evaluator:
             if isinstance(value, Mapping):
                 for name, item in value.items():
                     full = name if path is None else f"{path}.{name}"
-                    if full in self._paths or full in self._prefixes:
+                    if full in self.paths or full in self.prefixes:
                         todo.append((full, item, trail))
             elif isinstance(value, list | tuple):
                 arrays += 1
                 for index, item in enumerate(value):
                     is_element = isinstance(item, Mapping | list | tuple)
                     todo.append((path, item, (*trail, (arrays, index)) if is_element else trail))
-            elif path in self._paths:
+            elif path in self.paths:
                 if value != value:  # noqa: PLR0124 - only NaN is not itself
                     raise InvalidEventError(f"{value} at {path} is not a JSON number", "MalformedEvent")
                 leaves.setdefault(str(path), []).append((value, trail))

@@ -29,9 +29,8 @@ from eventrouter.patterns._operators import (
     Wildcard,
     WildcardError,
 )
+from eventrouter.patterns._places import Step
 
-#: From an object or array to one of its values.
-Step: TypeAlias = str | int
 #: Reads an operand whose value was begun.
 Operator: TypeAlias = "Callable[[Cursor, Begin], ContentFilter]"
 

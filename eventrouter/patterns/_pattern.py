@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any, Final, Self
 
 from eventrouter.errors import InvalidEventError, PatternComplexityError, PatternError
 from eventrouter.patterns._evaluate import Evaluator
-from eventrouter.patterns._expressions import RefusedError, Step
+from eventrouter.patterns._explain import Explanation, explain
+from eventrouter.patterns._expressions import RefusedError
 from eventrouter.patterns._json import JsonSyntaxError, decoded, line_and_column, read_event_text
 from eventrouter.patterns._parse import Parser
+from eventrouter.patterns._places import json_path
 from eventrouter.patterns._tree import Fields, SubRule, expand, to_json
 
 MAXIMUM_COMBINATIONS: Final = 1_000  # of `$or` branches (EventBridge user guide)
@@ -107,6 +108,17 @@ class Pattern:
         """
         return self._evaluator.matches(read_event(event))
 
+    def explain(self, event: Mapping[str, Any] | str | bytes) -> Explanation:
+        """Tell why the event, as data or as JSON text, does or does not match, and the smallest change that helps.
+
+        Raises:
+            InvalidEventError: As `matches` and `matches_json`.
+        """
+        data = read_event(event) if isinstance(event, str | bytes) else event
+        if not isinstance(data, Mapping):
+            raise InvalidEventError("Event must be a JSON object", "MalformedEvent")
+        return explain(self._evaluator, self.document, data)
+
     def __eq__(self, other: object) -> bool:
         return self._key == other._key if isinstance(other, Pattern) else NotImplemented
 
@@ -164,20 +176,3 @@ def _as_dict(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"a {type(value).__name__} has no JSON form")
-
-
-_PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-
-def json_path(steps: tuple[Step, ...]) -> str:
-    """Write a place as JSONPath, with odd names quoted."""
-    return "$" + "".join(map(_step, steps))
-
-
-def _step(step: Step) -> str:
-    if isinstance(step, int):
-        return f"[{step}]"
-    if _PLAIN.fullmatch(step):
-        return f".{step}"
-    escaped = step.replace("\\", "\\\\").replace("'", "\\'")
-    return f"['{escaped}']"

@@ -60,7 +60,7 @@ def _expanded(fields: Fields, path: str | None, rules: tuple[SubRule, ...]) -> t
 
 def to_json(fields: Fields, *, is_sorted: bool) -> str:
     """Write a pattern as compact JSON; sorted, names and alternatives stand in a fixed order, each once."""
-    members = [f"{_dumps(name)}:{_node_to_json(node, is_sorted=is_sorted)}" for name, node in fields.members]
+    members = [f"{dumps(name)}:{_node_to_json(node, is_sorted=is_sorted)}" for name, node in fields.members]
     return "{" + ",".join(sorted(members) if is_sorted else members) + "}"
 
 
@@ -70,11 +70,12 @@ def _node_to_json(node: Fields | Alternatives | AnyOf, *, is_sorted: bool) -> st
     if isinstance(node, AnyOf):
         parts = [to_json(branch, is_sorted=is_sorted) for branch in node.branches]
     else:
-        parts = list(dict.fromkeys(_dumps(content_filter.to_data()) for content_filter in node.filters))
+        parts = list(dict.fromkeys(dumps(content_filter.to_data()) for content_filter in node.filters))
     return "[" + ",".join(sorted(parts) if is_sorted else parts) + "]"
 
 
-def _dumps(value: Any) -> str:
+def dumps(value: Any) -> str:
+    """Write a value of a pattern or an event as compact JSON."""
     if isinstance(value, float) and math.isinf(value):
         return "1e999" if value > 0 else "-1e999"  # a literal past all doubles is any of them
     # Lone surrogates have no UTF-8, so a text that holds one is escaped.

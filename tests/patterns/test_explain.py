@@ -1,0 +1,183 @@
+"""Explanations: what failed, where, and the smallest change that helps."""
+
+import copy
+import json
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eventrouter import InvalidEventError, Pattern
+from tests import generators
+
+randoms = st.integers(0, 2**64).map(random.Random)
+
+
+def explain(pattern, event):
+    return Pattern.parse(pattern).explain(event)
+
+
+def applied(event, changes):
+    """Make the changes."""
+    changed = copy.deepcopy(event)
+    for change in changes:
+        place = changed
+        for step in change.steps[:-1]:
+            place = place.setdefault(step, {}) if isinstance(place, dict) else place[step]
+        if change.kind == "remove":
+            del place[change.steps[-1]]
+        else:
+            place[change.steps[-1]] = change.value
+    return changed
+
+
+def lists(value):
+    if isinstance(value, list):
+        return True
+    return isinstance(value, dict) and any(map(lists, value.values()))
+
+
+@given(randoms)
+def test_an_explanation_agrees_with_the_verdict_and_its_changes_make_a_match(rng):
+    text, plan = generators.pattern(rng)
+    pattern = Pattern.parse(text)
+    event = json.loads(generators.event(rng, plan, miss=True))
+    told = pattern.explain(event)
+    assert told.matched is pattern.matches(event)
+    assert (told.distance == 0) is told.matched
+    assert len(told.branches) == len(pattern.sub_rules)
+    assert str(told).startswith("match" if told.matched else "no match")
+    nearest = told.branches[0]
+    paths = [field.path for field in nearest.fields]
+    nested = any(path.startswith(f"{other}.") for path in paths for other in paths)
+    unsatisfiable = any(not field.changes for field in nearest.failed)
+    if not (told.matched or lists(event) or nested or unsatisfiable):
+        assert pattern.matches(applied(event, nearest.changes))
+
+
+@pytest.mark.parametrize(
+    ("test", "value", "change"),
+    [
+        ("running", "runing", "running"),
+        ({"exactly": "::1"}, "::2", "::1"),
+        ({"prefix": "i-"}, "0abc", "i-0abc"),
+        ({"suffix": ".png"}, "photo", "photo.png"),
+        ({"equals-ignore-case": "Yes"}, "no", "Yes"),
+        ({"wildcard": "a*b"}, "x", "ab"),
+        ({"numeric": [">", 100]}, 50, 101),
+        ({"numeric": [">=", 100]}, 50, 100),
+        ({"numeric": ["<", 1]}, 5, 0),
+        ({"numeric": [">", 0, "<", 1]}, 5, 0.5),
+        ({"numeric": ["=", 7]}, 5, 7),
+        ({"numeric": [">", 9007199254740992]}, 5, 9007199254740993),
+        ({"numeric": [">", 1e300]}, 5, 1.0000000000000002e300),
+        ({"cidr": "10.1.0.0/16"}, "10.2.0.1", "10.1.0.0"),
+        ({"cidr": "2001:db8::/32"}, "10.2.0.1", "2001:0db8:0000:0000:0000:0000:0000:0000"),
+        ({"anything-but": "x"}, "x", "x-other"),
+        ({"anything-but": {"suffix": ["x"]}}, "ax", "ax-other"),
+        ({"anything-but": {"wildcard": "*"}}, "x", 0),
+    ],
+    ids=json.dumps,
+)
+def test_the_smallest_change_is_a_value_that_fits(test, value, change):
+    told = explain({"a": [test]}, {"a": value})
+    [only] = told.branches[0].changes
+    assert (str(only), only.kind) == (f"set $.a = {json.dumps(change)}", "set")
+    assert explain({"a": [test]}, {"a": change}).matched
+
+
+def test_the_nearest_alternative_is_chosen():
+    told = explain({"a": ["terminated", "running", 5, {"exists": False}]}, {"a": "runing"})
+    assert [change.value for change in told.branches[0].changes] == ["running"]
+    assert [change.value for change in explain({"a": [1, 40, 7]}, {"a": 38}).branches[0].changes] == [40]
+    huge = explain({"a": [1.5, 10**400]}, {"a": 10**399})
+    assert huge.branches[0].changes[0].value in (1.5, 10**400)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "event", "change"),
+    [
+        ({"a": {"b": ["x"]}}, {}, 'add $.a.b = "x"'),
+        ({"a": {"b": [{"exists": True}]}}, {"a": {"c": 1}}, 'add $.a.b = "any"'),
+        ({"a": {"b": [1]}}, {"a": 5}, "add $['a.b'] = 1"),
+        ({"a": {"b": [1]}}, {"a": []}, "add $['a.b'] = 1"),
+        ({"a": {"b": [1]}}, {"a": [3, {"c": 1}]}, "add $.a[1].b = 1"),
+        ({"a": {"b": [1]}}, {"a": [[{"c": 1}]]}, "add $.a[0][0].b = 1"),
+        ({"a": [1]}, {"a": {}}, "add $.a = 1"),
+        ({"a": [{"exists": False}]}, {"a": [1, 2]}, "remove $.a[0]"),
+        ({"detail-type": ["x"]}, {"detail-type": "y"}, "set $['detail-type'] = \"x\""),
+    ],
+    ids=str,
+)
+def test_the_change_names_its_place(pattern, event, change):
+    assert str(explain(pattern, event).branches[0].changes[0]) == change
+
+
+def test_a_test_that_nothing_passes_is_told():
+    told = explain({"a": [{"numeric": [">", 1, "<", 1.0000000000000002]}]}, {"a": 1})
+    assert told.branches[0].changes == ()
+    assert str(told) == ('no match\n  - a: 1 does not fit {"numeric":[">",1,"<",1.0000000000000002]} (no value fits)')
+
+
+ORDERS = {"detail": {"items": {"sku": ["A"], "qty": [{"numeric": [">=", 2]}], "without": [{"exists": False}]}}}
+
+
+def test_the_nearest_element_of_an_array_is_named():
+    event = {"detail": {"items": [{"sku": "B", "qty": 1}, {"sku": "A", "qty": 1}, {"sku": "C", "qty": 1, "without": 1}]}}
+    [branch] = explain(ORDERS, event).branches
+    assert branch.elements == ("$.detail.items[1]",)
+    assert [(field.path, [found.place for found in field.found]) for field in branch.failed] == [
+        ("detail.items.qty", ["$.detail.items[1].qty"])
+    ]
+    assert explain(ORDERS, applied(event, branch.changes)).matched
+
+
+def test_fields_that_pass_in_different_elements_do_not_pass_together():
+    event = {"detail": {"items": [{"sku": "A", "qty": 1}, {"sku": "B", "qty": 5}]}}
+    [branch] = explain(ORDERS, event).branches
+    assert len(branch.failed) == 1
+    assert explain(ORDERS, applied(event, branch.changes)).matched
+
+
+def test_absence_that_depends_on_the_order_of_names_is_told():
+    told = explain({"a": {"b": [{"exists": False}], "c": [1], "d": [{"exists": False}]}}, {"a": [{"b": 1}, {"c": 1}]})
+    [failed] = told.branches[0].failed
+    assert (failed.path, [str(change) for change in failed.changes]) == ("a.b", ["remove $.a[0].b"])
+    assert "in the order of their names" in str(told)
+
+
+def test_each_branch_of_or_is_told_the_nearest_first():
+    pattern = {"$or": [{"a": [1], "b": [1]}, {"c": {"$or": [{"d": [1]}, {"e": [1]}]}}], "f": [1]}
+    told = explain(pattern, {"c": {"e": 1}, "f": 2})
+    assert [(branch.choices, len(branch.failed)) for branch in told.branches] == [
+        (("$['$or'][1]", "$['$or'][1].c['$or'][1]"), 1),
+        (("$['$or'][1]", "$['$or'][1].c['$or'][0]"), 2),
+        (("$['$or'][0]",), 3),
+    ]
+
+
+def test_the_text_reads_well():
+    pattern = {"source": ["shop"], "detail": {"total": [{"numeric": [">", 100]}, None]}}
+    assert str(explain(pattern, {"source": "shop", "detail": {"total": 1}})).splitlines() == [
+        "no match",
+        '  - detail.total: 1 does not fit {"numeric":[">",100]} or null; set $.detail.total = 101',
+        '  + source: "shop" fits "shop"',
+    ]
+    assert str(explain(pattern, {"source": "shop", "detail": {"total": [1, 2, None, 4, 5, None]}})).splitlines() == [
+        "match",
+        '  + detail.total: null, null fits {"numeric":[">",100]} or null',
+        '  + source: "shop" fits "shop"',
+    ]
+    gone = explain({"a": [{"exists": False}]}, {"a": [1, 2, 3, 4, 5]})
+    assert str(gone).splitlines()[1].endswith("; remove $.a[0], remove $.a[1], remove $.a[2] and 2 more")
+    many = explain({"$or": [{"a": [n]} for n in range(5)]}, {})
+    assert str(many).splitlines()[-1] == "  (2 more branches of $or, none nearer)"
+
+
+def test_an_event_may_be_text_and_has_to_be_an_object():
+    assert Pattern.parse({"a": [1]}).explain(b'{"a":1}').matched
+    with pytest.raises(InvalidEventError):
+        Pattern.parse({"a": [1]}).explain("[1]")
+    with pytest.raises(InvalidEventError):
+        Pattern.parse({"a": [1]}).explain([1])
