@@ -37,7 +37,7 @@ from eventrouter.records import (
 )
 from eventrouter.retry import RetryPolicy
 from eventrouter.router import EventRouter, PutResult
-from eventrouter.rules import Rule
+from eventrouter.rules import Rule, RuleExplanation
 from eventrouter.stores.memory import MemoryStore
 from eventrouter.targets.bus import BusTarget
 from eventrouter.targets.function import FunctionTarget
@@ -85,6 +85,7 @@ __all__ = [
     "RetryAt",
     "RetryPolicy",
     "Rule",
+    "RuleExplanation",
     "ScheduleExpressionError",
     "Store",
     "Subscription",

@@ -4,41 +4,29 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, Self, TypeVar, Unpack
+from typing import Final, Self
 
 import anyio
 
-from eventrouter.abc import Clock, Observer, Store, SystemClock, Target, TargetOptions
+from eventrouter.abc import Clock, Observer, Store, SystemClock, Target
+from eventrouter.buses import DEFAULT_BUS, EventBuses
 from eventrouter.delivery._dispatcher import Dispatcher, in_attempt
-from eventrouter.errors import (
-    BusClosedError,
-    ConflictError,
-    InvalidEventError,
-    InvalidRuleError,
-    NotFoundError,
-)
+from eventrouter.errors import BusClosedError, InvalidEventError, InvalidRuleError, NotFoundError
 from eventrouter.event import Event, EventEntry, entry_size
-from eventrouter.names import check_name
-from eventrouter.patterns import Pattern
 from eventrouter.records import Accepted, DeadLetter, Ledger, Subscription
-from eventrouter.rules import Rule, RuleSet, RuleState
 from eventrouter.stores.memory import MemoryStore
-from eventrouter.targets.function import FunctionTarget
 
 logger = logging.getLogger("eventrouter")
 
 MAXIMUM_ENTRIES: Final = 100  # a call, as in EventBridge's newer API; the classic one takes 10
 MAXIMUM_REQUEST_SIZE: Final = 256 * 1024  # bytes of all entries of a call (EventBridge user guide)
-DEFAULT_BUS: Final = "default"
 
 #: How long the closing report may take to collect while everything is being cancelled.
 _REPORT_GRACE: Final = 5.0
-
-F = TypeVar("F", bound=Callable[..., object])
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +44,7 @@ class PutResult:
     error_message: str | None = None
 
 
-class EventRouter(anyio.AsyncContextManagerMixin):
+class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
     """Event buses, their rules, and the delivery of their events.
 
     Declare buses, rules and targets at any time; put events while inside ``async with router``. Leaving the block
@@ -91,6 +79,7 @@ class EventRouter(anyio.AsyncContextManagerMixin):
         seed: int = 0,
         observers: Sequence[Observer] = (),
     ) -> None:
+        super().__init__()
         self.account = account
         self.region = region
         self.drain_timeout = drain_timeout
@@ -99,7 +88,6 @@ class EventRouter(anyio.AsyncContextManagerMixin):
         self._clock = clock if clock is not None else SystemClock()
         self._store = _open_store(store)
         self._dispatcher = Dispatcher(self._store, self._clock, seed=seed, observers=observers)
-        self._buses = {DEFAULT_BUS: RuleSet(DEFAULT_BUS)}
         self._is_entered = False
         self._is_open = False
 
@@ -215,6 +203,12 @@ class EventRouter(anyio.AsyncContextManagerMixin):
         if not self._is_open and not (self._is_entered and in_attempt()):
             raise BusClosedError("The router is not running; put events inside 'async with router'.")
 
+    def _target_was_put(self, subscription: Subscription, target: Target) -> None:
+        self._dispatcher.put_target(subscription, target)
+
+    def _target_was_removed(self, subscription: Subscription) -> None:
+        self._dispatcher.remove_target(subscription)
+
     # -- looking at it -------------------------------------------------------------------------------------------
 
     async def dead_letters(self, *, queue: str | None = None) -> list[DeadLetter]:
@@ -235,156 +229,6 @@ class EventRouter(anyio.AsyncContextManagerMixin):
         For tests, for scripts that put events and leave, and for feeding a router no faster than it delivers.
         """
         await self._dispatcher.settle_down(unfinished)
-
-    # -- buses and rules -----------------------------------------------------------------------------------------
-
-    def add_event_bus(self, name: str) -> None:
-        """Add a bus.
-
-        Raises:
-            InvalidRuleError: The name is not 1 to 256 of letters, digits and `. - _`.
-            ConflictError: There is one of that name.
-        """
-        check_name("event bus name", name, maximum=256)
-        if name in self._buses:
-            raise ConflictError(f"Event bus {name} already exists.")
-        self._buses[name] = RuleSet(name)
-
-    def remove_event_bus(self, name: str) -> None:
-        """Remove a bus that has no rules.
-
-        Raises:
-            NotFoundError: There is no such bus.
-            ConflictError: It is the default bus, or has rules.
-        """
-        if name == DEFAULT_BUS:
-            raise ConflictError("Cannot delete event bus default.")
-        if list(self._rules(name)):
-            raise ConflictError(f"Event bus {name} can't be deleted since it has rules.")
-        del self._buses[name]
-
-    def list_event_buses(self) -> list[str]:
-        """Name the buses, the default one first."""
-        return list(self._buses)
-
-    def put_rule(
-        self,
-        name: str,
-        event_pattern: Pattern | Mapping[str, Any] | str | bytes,
-        *,
-        state: RuleState = "ENABLED",
-        description: str = "",
-        event_bus_name: str = DEFAULT_BUS,
-    ) -> None:
-        """Add a rule, or replace the one of that name; its targets stay (EventBridge, PutRule).
-
-        A `put_events` that starts afterwards is routed by the new rule.
-
-        Raises:
-            PatternError: The pattern breaks a rule of the pattern language; nothing has changed.
-            InvalidRuleError: The name or state is not usable; nothing has changed.
-            NotFoundError: There is no such bus.
-        """
-        rules = self._rules(event_bus_name)
-        pattern = event_pattern if isinstance(event_pattern, Pattern) else Pattern.parse(event_pattern)
-        rules.put(Rule(name, pattern, (), state, description, event_bus_name))
-
-    def remove_rule(self, name: str, *, event_bus_name: str = DEFAULT_BUS) -> None:
-        """Remove a rule whose targets have been removed.
-
-        Raises:
-            NotFoundError: There is no such bus or rule.
-            ConflictError: It still has targets.
-        """
-        self._rules(event_bus_name).remove(name)
-
-    def enable_rule(self, name: str, *, event_bus_name: str = DEFAULT_BUS) -> None:
-        """Let a rule match again. Raises `NotFoundError` when there is no such bus or rule."""
-        self._rules(event_bus_name).set_state(name, "ENABLED")
-
-    def disable_rule(self, name: str, *, event_bus_name: str = DEFAULT_BUS) -> None:
-        """Let a rule match nothing; what it matched before is still delivered. Raises `NotFoundError` likewise."""
-        self._rules(event_bus_name).set_state(name, "DISABLED")
-
-    def list_rules(self, *, event_bus_name: str = DEFAULT_BUS) -> list[Rule]:
-        """List the rules of a bus in the order they were added. Raises `NotFoundError` when there is no such bus."""
-        return list(self._rules(event_bus_name))
-
-    def put_targets(self, rule_name: str, targets: Sequence[Target], *, event_bus_name: str = DEFAULT_BUS) -> None:
-        """Give a rule targets, as many as you like; one whose id it already has is replaced (PutTargets).
-
-        Deliveries that wait for a replaced target go to the new one.
-
-        Raises:
-            NotFoundError: There is no such bus or rule.
-            InvalidRuleError: Two of the targets have one id; none was added.
-        """
-        if len({target.id for target in targets}) < len(targets):
-            raise InvalidRuleError(f"Two targets for rule {rule_name} have the same id", hint="give each its own")
-        self._rules(event_bus_name).put_targets(rule_name, targets)
-        for target in targets:
-            self._dispatcher.put_target(Subscription(event_bus_name, rule_name, target.id), target)
-
-    def remove_targets(self, rule_name: str, ids: Sequence[str], *, event_bus_name: str = DEFAULT_BUS) -> None:
-        """Take targets away from a rule; deliveries accepted before still go to them.
-
-        Raises:
-            NotFoundError: There is no such bus, rule or target; none was removed.
-        """
-        self._rules(event_bus_name).remove_targets(rule_name, ids)
-        for id in ids:
-            self._dispatcher.remove_target(Subscription(event_bus_name, rule_name, id))
-
-    def list_targets(self, rule_name: str, *, event_bus_name: str = DEFAULT_BUS) -> list[Target]:
-        """List the targets of a rule. Raises `NotFoundError` when there is no such bus or rule."""
-        return list(self._rules(event_bus_name)[rule_name].targets)
-
-    def rule(
-        self,
-        event_pattern: Pattern | Mapping[str, Any] | str | bytes,
-        *,
-        name: str | None = None,
-        event_bus_name: str = DEFAULT_BUS,
-        state: RuleState = "ENABLED",
-        description: str = "",
-        **options: Unpack[TargetOptions],
-    ) -> Callable[[F], F]:
-        """Make the decorated function the target of a new rule.
-
-        Sugar for `put_rule` and `put_targets` with one `FunctionTarget`, whose id is the rule's name. The function
-        itself is returned unchanged.
-
-        Args:
-            event_pattern: Which events.
-            name: Name of the rule; by default the function's.
-            event_bus_name: The bus.
-            state: `ENABLED` or `DISABLED`.
-            description: For people; by default the first line of the function's docstring.
-            options: `retry_policy`, `dead_letter_queue`, `timeout` and `maximum_concurrency` of the target.
-
-        Raises:
-            ConflictError: There is a rule of that name.
-            PatternError, InvalidRuleError, NotFoundError: As `put_rule` and `FunctionTarget`; nothing was added.
-        """
-
-        def decorate(function: F) -> F:
-            rule_name = name if name is not None else function.__name__
-            if rule_name in self._rules(event_bus_name):
-                raise ConflictError(
-                    f"Rule {rule_name} already exists on {event_bus_name}; pass name= to tell them apart."
-                )
-            target = FunctionTarget(id=rule_name, function=function, **options)
-            self.put_rule(rule_name, event_pattern, state=state, description=description, event_bus_name=event_bus_name)
-            self.put_targets(rule_name, [target], event_bus_name=event_bus_name)
-            return function
-
-        return decorate
-
-    def _rules(self, event_bus_name: str) -> RuleSet:
-        try:
-            return self._buses[event_bus_name]
-        except (KeyError, TypeError):
-            raise NotFoundError(f"Event bus {event_bus_name} does not exist.") from None
 
 
 def _open_store(store: str | Store) -> Store:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from eventrouter.abc import Target
 from eventrouter.errors import ConflictError, InvalidRuleError, NotFoundError
 from eventrouter.event import Event
 from eventrouter.matching import Matcher
 from eventrouter.names import check_name
-from eventrouter.patterns import Pattern
+from eventrouter.patterns import Explanation, Pattern
 from eventrouter.records import Subscription
 
 RuleState: TypeAlias = Literal["ENABLED", "DISABLED"]
@@ -41,6 +41,28 @@ class Rule:
         check_name("rule name", self.name)
         if self.state not in ("ENABLED", "DISABLED"):
             raise InvalidRuleError(f"state of rule {self.name} is {self.state!r}", hint="use ENABLED or DISABLED")
+
+
+@dataclass(frozen=True)
+class RuleExplanation:
+    """Why a rule does or does not match an event; `str()` gives it as text.
+
+    Attributes:
+        rule: The rule.
+        explanation: Its pattern's explanation.
+    """
+
+    rule: Rule
+    explanation: Explanation
+
+    @property
+    def matched(self) -> bool:
+        """Whether the rule matches: its pattern does, and it is enabled."""
+        return self.explanation.matched and self.rule.state == "ENABLED"
+
+    def __str__(self) -> str:
+        disabled = " (DISABLED)" if self.rule.state == "DISABLED" else ""
+        return f"{self.rule.name}{disabled}: {self.explanation}"
 
 
 class RuleSet:
@@ -116,6 +138,11 @@ class RuleSet:
         if unknown:
             raise NotFoundError(f"Rule {name} has no target {', '.join(unknown)}.")
         self._rules[name] = replace(rule, targets=tuple(target for target in rule.targets if target.id not in ids))
+
+    def explain(self, event: Mapping[str, Any]) -> list[RuleExplanation]:
+        """Explain every rule, those that match first and then the nearest."""
+        told = [RuleExplanation(rule, rule.event_pattern.explain(event)) for rule in self]
+        return sorted(told, key=lambda item: (not item.matched, item.explanation.distance))
 
     def route(self, event: Event) -> tuple[Subscription, ...]:
         """Decide who receives *event*: the targets of every enabled rule whose pattern it matches."""

@@ -124,7 +124,9 @@ ORDERS = {"detail": {"items": {"sku": ["A"], "qty": [{"numeric": [">=", 2]}], "w
 
 
 def test_the_nearest_element_of_an_array_is_named():
-    event = {"detail": {"items": [{"sku": "B", "qty": 1}, {"sku": "A", "qty": 1}, {"sku": "C", "qty": 1, "without": 1}]}}
+    event = {
+        "detail": {"items": [{"sku": "B", "qty": 1}, {"sku": "A", "qty": 1}, {"sku": "C", "qty": 1, "without": 1}]}
+    }
     [branch] = explain(ORDERS, event).branches
     assert branch.elements == ("$.detail.items[1]",)
     assert [(field.path, [found.place for found in field.found]) for field in branch.failed] == [

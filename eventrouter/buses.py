@@ -1,0 +1,218 @@
+"""Event buses with their rules and targets: all of a router that is declared, and nothing that runs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar, Unpack
+
+from eventrouter.abc import Target, TargetOptions
+from eventrouter.errors import ConflictError, InvalidRuleError, NotFoundError
+from eventrouter.event import Event
+from eventrouter.filters import event_pattern
+from eventrouter.names import check_name
+from eventrouter.patterns import Pattern
+from eventrouter.records import Subscription
+from eventrouter.rules import Rule, RuleExplanation, RuleSet, RuleState
+from eventrouter.targets.function import FunctionTarget
+
+DEFAULT_BUS: Final = "default"
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+class EventBuses(ABC):
+    """Buses, their rules, and the targets of those.
+
+    Everything is checked when it is declared. A change is complete when its method returns, and changes nothing when it
+    raises; events are routed by the rules of the moment they are accepted in.
+    """
+
+    def __init__(self) -> None:
+        self._buses = {DEFAULT_BUS: RuleSet(DEFAULT_BUS)}
+
+    @abstractmethod
+    def _target_was_put(self, subscription: Subscription, target: Target) -> None:
+        """Hear of a new or replaced target."""
+
+    @abstractmethod
+    def _target_was_removed(self, subscription: Subscription) -> None:
+        """Hear of a target that is gone."""
+
+    def add_event_bus(self, name: str) -> None:
+        """Add a bus.
+
+        Raises:
+            InvalidRuleError: The name is not 1 to 256 of letters, digits and `. - _`.
+            ConflictError: There is one of that name.
+        """
+        check_name("event bus name", name, maximum=256)
+        if name in self._buses:
+            raise ConflictError(f"Event bus {name} already exists.")
+        self._buses[name] = RuleSet(name)
+
+    def remove_event_bus(self, name: str) -> None:
+        """Remove a bus that has no rules.
+
+        Raises:
+            NotFoundError: There is no such bus.
+            ConflictError: It is the default bus, or has rules.
+        """
+        if name == DEFAULT_BUS:
+            raise ConflictError("Cannot delete event bus default.")
+        if list(self._rules(name)):
+            raise ConflictError(f"Event bus {name} can't be deleted since it has rules.")
+        del self._buses[name]
+
+    def list_event_buses(self) -> list[str]:
+        """Name the buses, the default one first."""
+        return list(self._buses)
+
+    def put_rule(
+        self,
+        name: str,
+        event_pattern: Pattern | Mapping[str, Any] | str | bytes,
+        *,
+        state: RuleState = "ENABLED",
+        description: str = "",
+        event_bus_name: str = DEFAULT_BUS,
+    ) -> None:
+        """Add a rule, or replace the one of that name; its targets stay (EventBridge, PutRule).
+
+        A `put_events` that starts afterwards is routed by the new rule.
+
+        Raises:
+            PatternError: The pattern breaks a rule of the pattern language; nothing has changed.
+            InvalidRuleError: The name or state is not usable; nothing has changed.
+            NotFoundError: There is no such bus.
+        """
+        rules = self._rules(event_bus_name)
+        pattern = event_pattern if isinstance(event_pattern, Pattern) else Pattern.parse(event_pattern)
+        rules.put(Rule(name, pattern, (), state, description, event_bus_name))
+
+    def remove_rule(self, name: str, *, event_bus_name: str = DEFAULT_BUS) -> None:
+        """Remove a rule whose targets have been removed.
+
+        Raises:
+            NotFoundError: There is no such bus or rule.
+            ConflictError: It still has targets.
+        """
+        self._rules(event_bus_name).remove(name)
+
+    def enable_rule(self, name: str, *, event_bus_name: str = DEFAULT_BUS) -> None:
+        """Let a rule match again. Raises `NotFoundError` when there is no such bus or rule."""
+        self._rules(event_bus_name).set_state(name, "ENABLED")
+
+    def disable_rule(self, name: str, *, event_bus_name: str = DEFAULT_BUS) -> None:
+        """Let a rule match nothing; what it matched before is still delivered. Raises `NotFoundError` likewise."""
+        self._rules(event_bus_name).set_state(name, "DISABLED")
+
+    def list_rules(self, *, event_bus_name: str = DEFAULT_BUS) -> list[Rule]:
+        """List the rules of a bus in the order they were added. Raises `NotFoundError` when there is no such bus."""
+        return list(self._rules(event_bus_name))
+
+    def put_targets(self, rule_name: str, targets: Sequence[Target], *, event_bus_name: str = DEFAULT_BUS) -> None:
+        """Give a rule targets, as many as you like; one whose id it already has is replaced (PutTargets).
+
+        Deliveries that wait for a replaced target go to the new one.
+
+        Raises:
+            NotFoundError: There is no such bus or rule.
+            InvalidRuleError: Two of the targets have one id; none was added.
+        """
+        if len({target.id for target in targets}) < len(targets):
+            raise InvalidRuleError(f"Two targets for rule {rule_name} have the same id", hint="give each its own")
+        self._rules(event_bus_name).put_targets(rule_name, targets)
+        for target in targets:
+            self._target_was_put(Subscription(event_bus_name, rule_name, target.id), target)
+
+    def remove_targets(self, rule_name: str, ids: Sequence[str], *, event_bus_name: str = DEFAULT_BUS) -> None:
+        """Take targets away from a rule; deliveries accepted before still go to them.
+
+        Raises:
+            NotFoundError: There is no such bus, rule or target; none was removed.
+        """
+        self._rules(event_bus_name).remove_targets(rule_name, ids)
+        for id in ids:
+            self._target_was_removed(Subscription(event_bus_name, rule_name, id))
+
+    def list_targets(self, rule_name: str, *, event_bus_name: str = DEFAULT_BUS) -> list[Target]:
+        """List the targets of a rule. Raises `NotFoundError` when there is no such bus or rule."""
+        return list(self._rules(event_bus_name)[rule_name].targets)
+
+    def rule(
+        self,
+        event_pattern: Pattern | Mapping[str, Any] | str | bytes,
+        *,
+        name: str | None = None,
+        event_bus_name: str = DEFAULT_BUS,
+        state: RuleState = "ENABLED",
+        description: str = "",
+        **options: Unpack[TargetOptions],
+    ) -> Callable[[F], F]:
+        """Make the decorated function the target of a new rule.
+
+        Sugar for `put_rule` and `put_targets` with one `FunctionTarget`, whose id is the rule's name. The function
+        itself is returned unchanged.
+
+        Args:
+            event_pattern: Which events.
+            name: Name of the rule; by default the function's.
+            event_bus_name: The bus.
+            state: `ENABLED` or `DISABLED`.
+            description: For people; by default the first line of the function's docstring.
+            options: `retry_policy`, `dead_letter_queue`, `timeout` and `maximum_concurrency` of the target.
+
+        Raises:
+            ConflictError: There is a rule of that name.
+            PatternError, InvalidRuleError, NotFoundError: As `put_rule` and `FunctionTarget`; nothing was added.
+        """
+
+        def decorate(function: F) -> F:
+            rule_name = name if name is not None else function.__name__
+            if rule_name in self._rules(event_bus_name):
+                raise ConflictError(
+                    f"Rule {rule_name} already exists on {event_bus_name}; pass name= to tell them apart."
+                )
+            target = FunctionTarget(id=rule_name, function=function, **options)
+            self.put_rule(rule_name, event_pattern, state=state, description=description, event_bus_name=event_bus_name)
+            self.put_targets(rule_name, [target], event_bus_name=event_bus_name)
+            return function
+
+        return decorate
+
+    def on(self, model: type[Any], /, **fields: Any) -> Callable[[F], F]:
+        """Make the decorated function the target of a new rule for events whose detail is a pydantic model.
+
+        ::
+
+            @router.on(OrderPlaced, total=gt(100))
+            async def flag_large_order(order: OrderPlaced) -> None: ...
+
+        Sugar for `rule(event_pattern(model, **fields))`, which see for what *fields* may be. Write that out to give the
+        rule a name, a retry policy or any other option.
+
+        Raises:
+            PatternError: The model has no such field, or a test is not one; nothing was added.
+            ConflictError: There is a rule of the function's name.
+        """
+        return self.rule(event_pattern(model, **fields))
+
+    def explain(self, event: Event | Mapping[str, Any], *, event_bus_name: str = DEFAULT_BUS) -> list[RuleExplanation]:
+        """Tell of every rule of a bus why it does or does not match an event: those that match first, then the nearest.
+
+        Args:
+            event: An event, or one as data with EventBridge's keys.
+            event_bus_name: The bus.
+
+        Raises:
+            NotFoundError: There is no such bus.
+            InvalidEventError: The event is not a mapping, or has a NaN.
+        """
+        return self._rules(event_bus_name).explain(event.to_dict() if isinstance(event, Event) else event)
+
+    def _rules(self, event_bus_name: str) -> RuleSet:
+        try:
+            return self._buses[event_bus_name]
+        except (KeyError, TypeError):
+            raise NotFoundError(f"Event bus {event_bus_name} does not exist.") from None
