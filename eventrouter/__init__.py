@@ -22,7 +22,7 @@ from eventrouter.errors import (
 )
 from eventrouter.event import Event, EventEntry
 from eventrouter.matching import Matcher
-from eventrouter.patterns import Explanation, Pattern
+from eventrouter.patterns import Explanation, Finding, Pattern, lint
 from eventrouter.records import (
     Counts,
     DeadLetter,
@@ -61,6 +61,7 @@ __all__ = [
     "EventRouter",
     "EventRouterError",
     "Explanation",
+    "Finding",
     "FunctionTarget",
     "HopLimitError",
     "InputTransformerError",
@@ -92,4 +93,5 @@ __all__ = [
     "SystemClock",
     "Target",
     "TargetTimeoutError",
+    "lint",
 ]

@@ -1,6 +1,7 @@
 """The pattern language, pure: what an event pattern means, one pattern at a time."""
 
 from eventrouter.patterns._explain import BranchExplanation, Change, Explanation, FieldExplanation, Found
+from eventrouter.patterns._lint import CODES, Finding, has_wildcards, lint
 from eventrouter.patterns._operators import (
     AnythingBut,
     Cidr,
@@ -18,6 +19,7 @@ from eventrouter.patterns._pattern import Pattern, read_event
 from eventrouter.patterns._tree import Alternatives, AnyOf, Fields
 
 __all__ = [
+    "CODES",
     "Alternatives",
     "AnyOf",
     "AnythingBut",
@@ -31,6 +33,7 @@ __all__ = [
     "Explanation",
     "FieldExplanation",
     "Fields",
+    "Finding",
     "Found",
     "Literal",
     "Numeric",
@@ -38,5 +41,7 @@ __all__ = [
     "Prefix",
     "Suffix",
     "Wildcard",
+    "has_wildcards",
+    "lint",
     "read_event",
 ]

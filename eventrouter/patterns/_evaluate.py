@@ -81,8 +81,12 @@ class Evaluator:
 
 def _in_order(rule: SubRule) -> list[Field]:
     fields = [Field(path, filters, _ABSENCE in filters) for path, filters in rule.items()]
-    # By UTF-16 code units, as Java compares strings: 11.5 depends on it.
-    return sorted(fields, key=lambda field: field.path.encode("utf-16-be", "surrogatepass"))
+    return sorted(fields, key=lambda field: in_javas_order(field.path))
+
+
+def in_javas_order(path: str) -> bytes:
+    """Give the key by which Java sorts strings, UTF-16 code units: 11.5 depends on it."""
+    return path.encode("utf-16-be", "surrogatepass")
 
 
 def _prefixes(path: str) -> Iterator[str]:

@@ -217,29 +217,38 @@ class WildcardError(ValueError):
     """A wildcard cannot be read; the message is EventBridge's."""
 
 
-def wildcard_parts(text: str) -> tuple[str, ...]:
-    r"""Split a wildcard at its stars, and take the backslashes away that escape.
+def wildcard_tokens(text: str) -> list[str | None]:
+    r"""Read a wildcard: its characters, and None for each star.
 
     Raises:
         WildcardError: Two stars in a row, or a backslash that escapes neither `*` nor `\`.
     """
-    parts = [""]
+    tokens: list[str | None] = []
     characters = iter(enumerate(text))
-    was_star = False
     for index, character in characters:
         if character == "*":
-            if was_star:
+            if tokens and tokens[-1] is None:
                 raise WildcardError(f"Consecutive wildcard characters at pos {_position(text, index) - 1}")
-            parts.append("")
+            tokens.append(None)
         elif character == "\\":
             _, escaped = next(characters, (0, ""))
             if escaped not in ("*", "\\"):
                 raise WildcardError(f"Invalid escape character at pos {_position(text, index)}")
-            parts[-1] += escaped
+            tokens.append(escaped)
         else:
-            parts[-1] += character
-        was_star = character == "*"
-    return tuple(parts)
+            tokens.append(character)
+    return tokens
+
+
+def wildcard_parts(text: str) -> tuple[str, ...]:
+    """Split a wildcard at its stars. Raises `WildcardError` as `wildcard_tokens` does."""
+    parts: list[list[str]] = [[]]
+    for token in wildcard_tokens(text):
+        if token is None:
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    return tuple("".join(part) for part in parts)
 
 
 def _position(text: str, index: int) -> int:

@@ -61,7 +61,7 @@ class Pattern:
             PatternError: It breaks a rule of the pattern language; says where, and what to write instead.
             PatternComplexityError: It is past a limit.
         """
-        text = _text(source)
+        text = pattern_text(source)
         is_text = isinstance(source, str | bytes)
         parser = Parser(text)
         try:
@@ -160,7 +160,7 @@ def read_event(text: str | bytes) -> dict[str, Any]:
     return event
 
 
-def _text(source: str | bytes | Mapping[str, Any]) -> str:
+def pattern_text(source: str | bytes | Mapping[str, Any]) -> str:
     """Give the JSON text of a pattern: one way of reading serves text and data."""
     try:
         return decoded(source) if isinstance(source, str | bytes) else json.dumps(source, default=_as_dict)
