@@ -128,10 +128,19 @@ class RulesFile:
 
 
 def load_rules(path: Path) -> RulesFile:
-    """Read a rules file: JSON, TOML or YAML, by its suffix.
+    """Read a rules file, and its patterns.
 
     Raises:
-        InvalidRuleError: Its syntax, a key, a value or a pattern is wrong; says where.
+        InvalidRuleError, MissingExtraError, OSError: As `load_declarations`, or a pattern is wrong; says where.
+    """
+    return RulesFile(tuple((rule, _pattern(index, rule)) for index, rule in enumerate(load_declarations(path))))
+
+
+def load_declarations(path: Path) -> tuple[RuleDeclaration, ...]:
+    """Read a rules file, JSON, TOML or YAML by its suffix, and leave its patterns unread.
+
+    Raises:
+        InvalidRuleError: Its syntax, a key or a value is wrong; says where.
         MissingExtraError: It is YAML, and the `yaml` extra is not installed.
         OSError: It cannot be read.
     """
@@ -151,7 +160,7 @@ def load_rules(path: Path) -> RulesFile:
                 "give one another name",
             )
         seen.add((rule.event_bus_name, rule.name))
-    return RulesFile(tuple((rule, _pattern(index, rule)) for index, rule in enumerate(file.rules)))
+    return tuple(file.rules)
 
 
 def _read(path: Path) -> Any:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import anyio
 import typer
 
+from eventrouter.cli import _lint, _patterns
+from eventrouter.cli._report import printable
 from eventrouter.cli._route import Options, route_lines
 from eventrouter.errors import EventRouterError
 
@@ -52,9 +56,60 @@ def route(
         detail_type=detail_type,
         drain_timeout=timedelta(seconds=drain_timeout),
     )
+    _exit(lambda: anyio.run(route_lines, options))
+
+
+@app.command("test-pattern")
+def try_pattern(
+    pattern: Annotated[
+        str, typer.Argument(help="File with an event pattern, - for standard input, or the JSON itself.")
+    ],
+    event: Annotated[str, typer.Argument(help="File with an event, - for standard input, or the JSON itself.")],
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing, only give the exit code.")] = False,
+) -> None:
+    """Tell why an event does or does not match a pattern, and the smallest change that helps.
+
+    Exit code: 0 when it matches, 1 when it does not, 2 when the pattern or the event is not usable.
+    """
+    _exit(lambda: _patterns.test_pattern(pattern, event, quiet=quiet))
+
+
+@app.command()
+def explain(
+    rules: Annotated[Path, typer.Argument(help="Rules file: JSON, TOML or YAML with AWS's keys.")],
+    event: Annotated[str, typer.Argument(help="File with an event, - for standard input, or the JSON itself.")],
+    event_bus_name: Annotated[str, typer.Option(help="The bus that the event is on.")] = "default",
+) -> None:
+    """Tell of every rule why an event does or does not match it, the nearest first.
+
+    Exit code: 0 when a rule matches, 1 when none does, 2 when the rules or the event are not usable.
+    """
+    _exit(lambda: _patterns.explain_rules(rules, event, event_bus_name))
+
+
+class Format(enum.StrEnum):
+    """How findings are printed."""
+
+    TEXT = "text"
+    SARIF = "sarif"
+
+
+@app.command()
+def lint(
+    rules: Annotated[Path, typer.Argument(help="Rules file: JSON, TOML or YAML with AWS's keys.")],
+    format: Annotated[Format, typer.Option(help="How to print what is found.")] = Format.TEXT,  # noqa: A002
+) -> None:
+    """Look for patterns that EventBridge would refuse, that match nothing, or that hardly mean what they say.
+
+    Exit code: 0 when there is nothing but notes, 1 when there are warnings or errors, 2 when the file is not usable.
+    """
+    _exit(lambda: _lint.lint_rules(rules, as_sarif=format is Format.SARIF))
+
+
+def _exit(run: Callable[[], bool]) -> NoReturn:
     try:
-        code = 0 if anyio.run(route_lines, options) else 1
+        code = 0 if run() else 1
     except (EventRouterError, OSError) as error:
-        typer.echo(f"eventrouter: {error}", err=True)
+        typer.echo(f"eventrouter: {printable(str(error))}", err=True)
         code = 2
     raise typer.Exit(code)

@@ -16,6 +16,7 @@ from eventrouter.patterns._operators import (
     Wildcard,
 )
 from eventrouter.patterns._pattern import Pattern, read_event
+from eventrouter.patterns._places import json_path, steps_of
 from eventrouter.patterns._tree import Alternatives, AnyOf, Fields
 
 __all__ = [
@@ -42,6 +43,8 @@ __all__ = [
     "Suffix",
     "Wildcard",
     "has_wildcards",
+    "json_path",
     "lint",
     "read_event",
+    "steps_of",
 ]

@@ -23,3 +23,14 @@ def _step(step: Step) -> str:
         return f".{step}"
     escaped = step.replace("\\", "\\\\").replace("'", "\\'")
     return f"['{escaped}']"
+
+
+_STEP: Final = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[([0-9]+)\]|\['((?:[^'\\]|\\.)*)'\]", re.DOTALL)
+
+
+def steps_of(path: str) -> tuple[Step, ...]:
+    """Read what `json_path` has written."""
+    return tuple(
+        int(index) if index else name or re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL)
+        for name, index, quoted in _STEP.findall(path)
+    )
