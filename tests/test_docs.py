@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from eventrouter.cli import app
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -38,3 +40,10 @@ def test_the_readme_is_short():
 def test_links_lead_somewhere(page):
     for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
         assert (page.parent / link).exists(), link
+
+
+def test_every_command_is_documented():
+    page = (ROOT / "docs/how-to/command-line.md").read_text()
+    commands = [command.name or command.callback.__name__ for command in app.registered_commands]
+    assert len(commands) > 3
+    assert [name for name in commands if f"eventrouter {name}" not in page] == []
