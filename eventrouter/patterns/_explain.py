@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from eventrouter.patterns._evaluate import Evaluator, Field, Trail
-from eventrouter.patterns._nearest import Unusual, nearest_change
+from eventrouter.patterns._nearest import Unusual, Work, nearest_change
 from eventrouter.patterns._operators import ContentFilter, Leaf
 from eventrouter.patterns._places import Step, json_path
 from eventrouter.patterns._tree import AnyOf, Fields, dumps
 
 _SHOWN: Final = 3  # values, and branches, that the text of an explanation shows
+_CELLS: Final = 1_000_000  # of tables for texts (`_alignment`)
 _CANDIDATES: Final = 100  # elements of arrays that are looked at for the nearest
 
 Steps: TypeAlias = tuple[Step, ...]
@@ -205,6 +206,7 @@ class _View:
 
     def __init__(self, event: Mapping[str, Any], evaluator: Evaluator) -> None:
         self._event = event
+        self._work = Work(_CELLS)
         self._leaves: dict[str, list[_Leaf]] = {}
         self._arrays: dict[int, Steps] = {}
         self._flatten(evaluator)
@@ -252,7 +254,7 @@ class _View:
         told = tuple(Found(leaf.steps, leaf.value) for leaf in found)
         if any(_passes(leaf, field) for leaf in found) or (field.may_be_absent and not found):
             return FieldExplanation(field.path, True, field.filters, told)
-        value = nearest_change(field.filters, found[0].value) if found else nearest_change(field.filters)
+        value = nearest_change(field.filters, found[0].value if found else "", self._work)
         changes: tuple[Change, ...] = ()
         if value is Unusual.REMOVED:
             changes = tuple(Change(leaf.steps, None, "remove") for leaf in found)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import enum
 import ipaddress
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
+from eventrouter.patterns._addresses import parse_address
+from eventrouter.patterns._alignment import MAXIMUM_CELLS, aligned
 from eventrouter.patterns._operators import (
     AnythingBut,
     Cidr,
@@ -23,7 +25,14 @@ from eventrouter.patterns._operators import (
     Suffix,
     Wildcard,
     is_number,
+    wildcard_tokens,
 )
+
+#: How far a value is from another: of another type or not, how much differs, how much of it is gone.
+Distance: TypeAlias = tuple[bool, float, float]
+
+_LONG: Final = 200  # characters at either end; to compare more of a string costs more than it tells
+_EXACT: Final = 2**53  # up to here every integer is a double
 
 
 class Unusual(enum.Enum):
@@ -33,68 +42,167 @@ class Unusual(enum.Enum):
     NONE = "no value fits"
 
 
-_LONG: Final = 200  # characters; the likeness of longer strings costs more than it tells
+class Work:
+    """How much may still be spent: past it, values that fit are found, but not always the nearest."""
+
+    def __init__(self, amount: int) -> None:
+        self._left = amount
+
+    def take(self, amount: int) -> bool:
+        """Spend some, if there is enough."""
+        self._left -= amount
+        return self._left >= 0
 
 
-def nearest_change(tests: Sequence[ContentFilter], value: Leaf = "") -> Leaf | Unusual:
+def nearest_change(tests: Sequence[ContentFilter], value: Leaf, work: Work) -> Leaf | Unusual:
     """Give a value that one of *tests* accepts and that is like *value*."""
-    accepted = [candidate for test in tests for candidate in _candidates(test, value) if test.accepts(candidate)]
-    if not accepted:
+    nearest = _nearest(tests, value, work)
+    if nearest is None:
         return Unusual.REMOVED if Exists(expected=False) in tests else Unusual.NONE
-    return max(accepted, key=lambda candidate: _likeness(candidate, value))
+    return nearest[1]
 
 
-def _likeness(candidate: Leaf, value: Leaf) -> tuple[bool, float]:
-    if isinstance(candidate, str) and isinstance(value, str):
-        return True, difflib.SequenceMatcher(None, candidate[:_LONG], value[:_LONG]).ratio()
+def _nearest(tests: Sequence[ContentFilter], value: Leaf, work: Work) -> tuple[Distance, Leaf] | None:
+    accepted = [candidate for test in tests for candidate in _candidates(test, value, work) if test.accepts(candidate)]
+    told = [(_distance(candidate, value), candidate) for candidate in accepted]
+    return min(told, key=lambda item: item[0]) if told else None
+
+
+def _distance(candidate: Leaf, value: Leaf) -> Distance:
     if is_number(candidate) and is_number(value):
-        return True, -_distance(candidate, value)
-    return type(candidate) is type(value), 0.0
+        return False, _difference(candidate, value), 0
+    if isinstance(candidate, str) and isinstance(value, str):
+        return False, *_edit(candidate, value)
+    return type(candidate) is not type(value), *_edit(_text(candidate), _text(value))
 
 
-def _distance(first: Any, second: Any) -> float:
+def _difference(first: Any, second: Any) -> float:
     try:
-        return float(abs(first - second))
+        return min(float(abs(first - second)), 1e300)
     except OverflowError:
-        return math.inf
+        return 1e300
 
 
-def _candidates(test: ContentFilter, value: Leaf) -> Iterable[Leaf]:  # noqa: PLR0911 - one for each filter
-    text = value if isinstance(value, str) else ""
+def _text(value: Leaf) -> str:
+    """Write a value about as it is in JSON; a number without what Python refuses to write."""
+    if isinstance(value, str):
+        return value
+    return str(value).lower() if not isinstance(value, int) or abs(value) < _EXACT else "large"
+
+
+def _edit(candidate: str, value: str) -> tuple[int, int]:
+    """Count what is to be put and what goes, in characters, when all between a common beginning and end is replaced."""
+    begin = _common(candidate[:_LONG], value[:_LONG])
+    shorter = min(len(candidate), len(value)) - begin
+    end = _common(candidate[: -min(_LONG, shorter) - 1 : -1], value[: -min(_LONG, shorter) - 1 : -1])
+    put, gone = len(candidate) - begin - end, len(value) - begin - end
+    return max(put, gone), gone
+
+
+def _common(first: str, second: str) -> int:
+    return next(
+        (n for n, (one, other) in enumerate(zip(first, second, strict=False)) if one != other),
+        min(len(first), len(second)),
+    )
+
+
+def _candidates(test: ContentFilter, value: Leaf, work: Work) -> Iterable[Leaf]:  # noqa: PLR0911 - one for each kind
     match test:
         case Literal():
             return (test.value,)
-        case Exactly() | EqualsIgnoreCase():
+        case Exactly():
             return (test.text,)
-        case Prefix():
-            return (test.text, test.text + text)
-        case Suffix():
-            return (test.text, text + test.text)
-        case Wildcard():
-            return ("".join(test.parts),)
+        case EqualsIgnoreCase() | Prefix() | Suffix() | Wildcard():
+            return (_text_like(test, value if isinstance(value, str) else "", work),)
         case Numeric():
-            # One will do, and the first that is accepted reads best.
-            return [number for number in _numbers(test) if test.accepts(number)][:1]
+            return _numbers(test, value)
         case Cidr():
-            kind = ipaddress.IPv4Address if test.first.family == 4 else ipaddress.IPv6Address  # noqa: PLR2004
-            return (kind(test.first.value).exploded,)
+            return (_address(test, value),)
         case AnythingBut():
-            return ("other", f"{text}-other", f"other-{text}", 0, None)
+            return _others(test, value)
         case _:
             return ("any",) if test == Exists(expected=True) else ()
 
 
-def _numbers(test: Numeric) -> Iterator[int | float]:
-    for name, bound in test.bounds:
-        if "=" in name:
-            yield bound
-        direction = 1 if ">" in name else -1
-        yield _plain(bound + direction)
-    if len(test.bounds) > 1:
-        yield _plain((test.bounds[0][1] + test.bounds[1][1]) / 2)
-    for name, bound in test.bounds:
-        yield math.nextafter(bound, math.inf if ">" in name else -math.inf)
+def _text_like(test: EqualsIgnoreCase | Prefix | Suffix | Wildcard, value: str, work: Work) -> str:
+    """Give the text of a test's form that is nearest to a value, or if that is too much work, any."""
+    ignores_case = isinstance(test, EqualsIgnoreCase) or (isinstance(test, Prefix | Suffix) and test.ignores_case)
+    text = "".join(map(_own_case, test.text)) if ignores_case else test.text
+    tokens: list[str | None] = [*text]
+    match test:
+        case EqualsIgnoreCase():
+            plain = text
+        case Prefix():
+            plain = text + value
+            tokens.append(None)
+        case Suffix():
+            plain = value + text
+            tokens.insert(0, None)
+        case _:
+            plain = "".join(test.parts)
+            tokens = wildcard_tokens(test.text)
+    cells = len(tokens) * len(value)
+    if cells > MAXIMUM_CELLS or not work.take(cells):
+        return plain
+    return aligned(tokens, value, ignores_case=ignores_case)
 
 
-def _plain(number: float) -> int | float:
-    return int(number) if isinstance(number, float) and number.is_integer() and abs(number) < 2**53 else number
+def _own_case(character: str) -> str:
+    """Give the character, or its lower case if it does not even match itself (6.6)."""
+    return character if character in (character.lower(), character.upper()) else character.lower()
+
+
+def _numbers(test: Numeric, value: Leaf) -> list[int | float]:
+    """Give the round numbers within the bounds, or if there are none any; of a text that shows a number, that one."""
+    number = _number_in(value)
+    within: list[list[int | float]] = [
+        [] if number is None else [number],
+        [number for name, bound in test.bounds for number in _round_numbers(name, bound)],
+        [sum(bound for _, bound in test.bounds) / 2 if len(test.bounds) > 1 else math.inf],
+        [math.nextafter(bound, math.inf if ">" in name else -math.inf) for name, bound in test.bounds],
+        [int(bound) + (1 if ">" in name else -1) for name, bound in test.bounds],  # past the greatest double
+    ]
+    for numbers in within:
+        fitting = [number for number in numbers if math.isfinite(number) and test.accepts(number)]
+        if fitting:
+            return fitting if is_number(value) or number is not None else fitting[:1]
+    return []
+
+
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,20})(\.[0-9]{1,20})?")
+
+
+def _number_in(value: Leaf) -> int | float | None:
+    match = _NUMBER.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        return None
+    return float(match[0]) if match[1] else int(match[0])
+
+
+def _round_numbers(name: str, bound: float) -> Iterator[int | float]:
+    """Give a bound that is included, or else the next integer."""
+    if "=" in name:
+        yield bound
+    elif isinstance(bound, int):
+        yield bound + (1 if ">" in name else -1)
+    elif abs(bound) < _EXACT:
+        yield math.floor(bound) + 1 if ">" in name else math.ceil(bound) - 1
+
+
+def _address(test: Cidr, value: Leaf) -> str:
+    """Give the address with the network's part replaced, or the network's own."""
+    address = parse_address(value) if isinstance(value, str) else None
+    hosts = test.first.value ^ test.last.value
+    number = test.first.value | (address.value & hosts if address and address.family == test.first.family else 0)
+    kind = ipaddress.IPv4Address if test.first.family == 4 else ipaddress.IPv6Address  # noqa: PLR2004 - its own number
+    return str(kind(number))
+
+
+def _others(test: AnythingBut, value: Leaf) -> list[Leaf]:
+    """Give the value with something more, or if that is excluded too, something else."""
+    more: list[Leaf] = []
+    if isinstance(value, str) and value:
+        more = [f"{value}-other", f"other-{value}"]
+    elif isinstance(value, int | float):
+        more = [value + 1, value - 1]
+    return [candidate for candidate in more if test.accepts(candidate)][:1] or ["other", 0, None]
