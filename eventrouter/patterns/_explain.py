@@ -15,9 +15,11 @@ from eventrouter.patterns._evaluate import Evaluator, Field, Trail
 from eventrouter.patterns._nearest import Unusual, Work, nearest_change
 from eventrouter.patterns._operators import ContentFilter, Leaf
 from eventrouter.patterns._places import Step, json_path
-from eventrouter.patterns._tree import AnyOf, Fields, dumps
+from eventrouter.patterns._shown import shown
+from eventrouter.patterns._tree import AnyOf, Fields
 
 _SHOWN: Final = 3  # values, and branches, that the text of an explanation shows
+_SHOWN_TESTS: Final = 10  # of one field
 _CELLS: Final = 1_000_000  # of tables for texts (`_alignment`)
 _CANDIDATES: Final = 100  # elements of arrays that are looked at for the nearest
 
@@ -58,7 +60,7 @@ class Change:
     def __str__(self) -> str:
         if self.kind == "remove":
             return f"remove {json_path(self.steps)}"
-        return f"{self.kind} {json_path(self.steps)} = {dumps(self.value)}"
+        return f"{self.kind} {json_path(self.steps)} = {shown(self.value)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +84,13 @@ class FieldExplanation:
     note: str = ""
 
     def __str__(self) -> str:
-        wanted = " or ".join(dumps(test.to_data()) for test in self.tests)
+        wanted = _or([shown(test.to_data()) for test in self.tests])
+        are_many = len(self.found) > 1
         if self.passed:
-            return f"+ {self.path}: {_values(self.found)} fits {wanted}"
+            return f"+ {self.path}: {_values(self.found)} {'fit' if are_many else 'fits'} {wanted}"
         note = f" ({self.note})" if self.note else ""
-        what = "missing, wanted" if not self.found else f"{_values(self.found)} does not fit"
+        verb = "do not fit" if are_many else "does not fit"
+        what = f"{_values(self.found)} {verb}" if self.found else "missing, wanted"
         change = "; " + ", ".join(str(change) for change in self.changes[:_SHOWN]) if self.changes else ""
         more = f" and {len(self.changes) - _SHOWN} more" if len(self.changes) > _SHOWN else ""
         return f"- {self.path}: {what} {wanted}{note}{change}{more}"
@@ -152,11 +156,16 @@ class Explanation:
         return "\n".join(lines)
 
 
+def _or(tests: Sequence[str]) -> str:
+    more = f" or {len(tests) - _SHOWN_TESTS} more" if len(tests) > _SHOWN_TESTS else ""
+    return " or ".join(tests[:_SHOWN_TESTS]) + more
+
+
 def _values(found: Sequence[Found]) -> str:
     if not found:
         return "missing"
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    return ", ".join(dumps(item.value) for item in found[:_SHOWN]) + more
+    return ", ".join(shown(item.value) for item in found[:_SHOWN]) + more
 
 
 def explain(evaluator: Evaluator, document: Fields, event: Mapping[str, Any]) -> Explanation:

@@ -3,6 +3,7 @@
 import copy
 import json
 import random
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -192,13 +193,26 @@ def test_the_text_reads_well():
     ]
     assert str(explain(pattern, {"source": "shop", "detail": {"total": [1, 2, None, 4, 5, None]}})).splitlines() == [
         "match",
-        '  + detail.total: null, null fits {"numeric":[">",100]} or null',
+        '  + detail.total: null, null fit {"numeric":[">",100]} or null',
         '  + source: "shop" fits "shop"',
     ]
+    assert str(explain({"a": list(range(12))}, {})).splitlines()[1].endswith(" or 9 or 2 more; add $.a = 0")
     gone = explain({"a": [{"exists": False}]}, {"a": [1, 2, 3, 4, 5]})
     assert str(gone).splitlines()[1].endswith("; remove $.a[0], remove $.a[1], remove $.a[2] and 2 more")
     many = explain({"$or": [{"a": [n]} for n in range(5)]}, {})
     assert str(many).splitlines()[-1] == "  (2 more branches of $or, none nearer)"
+
+
+def test_long_values_are_abbreviated():
+    text = str(explain(f'{{"a": [1{"0" * 5000}, "{"y" * 300}"]}}', {"a": [-(10**5000), "x" * 300]}))
+    zeros = "0" * 59
+    assert f"  - a: -1{zeros[1:]}... (5,001 digits)," in text
+    assert f'do not fit 1{zeros}... (5,001 digits) or "{"y" * 59}... (302 characters)' in text
+
+
+def test_data_that_has_no_json_form_is_told_by_its_type():
+    moment = datetime(2026, 3, 1, tzinfo=UTC)
+    assert "  - a: {...} (a datetime) does not fit 1; set $.a = 1" in str(explain({"a": [1]}, {"a": moment}))
 
 
 def test_an_event_may_be_text_and_has_to_be_an_object():
