@@ -1,6 +1,7 @@
 """The pattern language, pure: what an event pattern means, one pattern at a time."""
 
-from eventrouter.patterns._explain import BranchExplanation, Change, Explanation, FieldExplanation, Found
+from eventrouter.patterns._draft import Change
+from eventrouter.patterns._explain import BranchExplanation, Explanation, FieldExplanation, Found
 from eventrouter.patterns._lint import CODES, Finding, has_wildcards, lint
 from eventrouter.patterns._operators import (
     AnythingBut,

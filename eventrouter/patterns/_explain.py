@@ -6,24 +6,25 @@ has arrays of objects, a branch is judged in the elements that come nearest to s
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
-from eventrouter.patterns._evaluate import Evaluator, Field, Trail
-from eventrouter.patterns._nearest import Unusual, Work, nearest_change
+from eventrouter.patterns._draft import Change, Steps
+from eventrouter.patterns._elements import Elements, goes_with
+from eventrouter.patterns._evaluate import Evaluator, Field
+from eventrouter.patterns._nearest import Unusual
 from eventrouter.patterns._operators import ContentFilter, Leaf
-from eventrouter.patterns._places import Step, json_path
+from eventrouter.patterns._places import json_path
+from eventrouter.patterns._repair import Outcome, View
 from eventrouter.patterns._shown import shown
 from eventrouter.patterns._tree import AnyOf, Fields
 
 _SHOWN: Final = 3  # values, and branches, that the text of an explanation shows
 _SHOWN_TESTS: Final = 10  # of one field
-_CELLS: Final = 1_000_000  # of tables for texts (`_alignment`)
-_CANDIDATES: Final = 100  # elements of arrays that are looked at for the nearest
-
-Steps: TypeAlias = tuple[Step, ...]
+_ELSEWHERE: Final = "in other elements; fields are tried in the order of their names, so they count"
+_IS_OBJECT: Final = "an object is there, and has no value of its own"
+_DOTTED: Final = "a name with dots means the same as nesting, and leaves what is in the way"
 
 
 class Found(NamedTuple):
@@ -41,26 +42,6 @@ class Found(NamedTuple):
     def place(self) -> str:
         """Where it stands, as JSONPath."""
         return json_path(self.steps)
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A change of an event.
-
-    Attributes:
-        steps: The names and indexes that lead to what changes.
-        value: What to put there; not looked at for a removal.
-        kind: `add` (there is nothing yet), `set` or `remove`.
-    """
-
-    steps: Steps
-    value: Leaf
-    kind: str
-
-    def __str__(self) -> str:
-        if self.kind == "remove":
-            return f"remove {json_path(self.steps)}"
-        return f"{self.kind} {json_path(self.steps)} = {shown(self.value)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,25 +84,21 @@ class BranchExplanation:
     Attributes:
         matched: Whether the event matches in this way.
         choices: JSONPath, in the pattern, of the branch taken from each `$or`.
-        fields: Its fields, in the order of their names. All may pass one by one in a branch that is not matched only
-            where the note of one says why.
+        fields: Its fields, in the order of their names.
         elements: JSONPath, in the event, of the elements of arrays that came nearest.
+        changes: What would make it match. In this order: what moves other values in an array comes last.
     """
 
     matched: bool
     choices: tuple[str, ...]
     fields: tuple[FieldExplanation, ...]
     elements: tuple[str, ...]
+    changes: tuple[Change, ...]
 
     @property
     def failed(self) -> tuple[FieldExplanation, ...]:
         """The fields that did not pass."""
         return tuple(field for field in self.fields if not field.passed)
-
-    @property
-    def changes(self) -> tuple[Change, ...]:
-        """What would make all fields pass."""
-        return tuple(change for field in self.failed for change in field.changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +149,9 @@ def explain(evaluator: Evaluator, document: Fields, event: Mapping[str, Any]) ->
     """Explain each branch, and sort them."""
     choices = [tuple(map(json_path, places)) for places in _choices(document, (), ((),))]
     verdicts = evaluator.verdicts(event)
-    view = _View(event, evaluator)
+    view = View(event, evaluator)
     branches = [
-        view.explain(rule, chosen, matched=matched)
+        _explained(view, rule, chosen, matched=matched)
         for rule, chosen, matched in zip(evaluator.rules, choices, verdicts, strict=True)
     ]
     branches.sort(key=lambda branch: (not branch.matched, len(branch.failed)))
@@ -196,148 +173,28 @@ def _choices(fields: Fields, steps: Steps, chosen: tuple[tuple[Steps, ...], ...]
     return chosen
 
 
-class _Leaf(NamedTuple):
-    value: Leaf
-    trail: Trail
-    steps: Steps
+def _explained(view: View, rule: Sequence[Field], choices: tuple[str, ...], *, matched: bool) -> BranchExplanation:
+    if matched:
+        told = tuple(_told(outcome, {}) for outcome in view.passing(rule))
+        return BranchExplanation(matched, choices, told, (), ())
+    repair = view.repair(rule)
+    fields = tuple(_told(outcome, repair.elements) for outcome in repair.outcomes)
+    elements = [json_path(view.place(array, element)) for array, element in repair.elements.items()]
+    return BranchExplanation(matched, choices, fields, tuple(sorted(elements)), tuple(repair.changes))
 
 
-#: The elements that are settled on: of each array, which.
-_Context: TypeAlias = dict[int, int]
+def _told(outcome: Outcome, elements: Elements) -> FieldExplanation:
+    found = tuple(Found(leaf.steps, leaf.value) for leaf in outcome.found)
+    note = "" if outcome.passed else _note(outcome, elements)
+    return FieldExplanation(outcome.of.path, outcome.passed, outcome.of.filters, found, tuple(outcome.changes), note)
 
 
-def _goes_with(trail: Trail, context: _Context) -> bool:
-    return all(context.get(array, element) == element for array, element in trail)
-
-
-class _View:
-    """An event, with the places of its leaves."""
-
-    def __init__(self, event: Mapping[str, Any], evaluator: Evaluator) -> None:
-        self._event = event
-        self._work = Work(_CELLS)
-        self._leaves: dict[str, list[_Leaf]] = {}
-        self._arrays: dict[int, Steps] = {}
-        self._flatten(evaluator)
-
-    def _flatten(self, evaluator: Evaluator) -> None:
-        todo: list[tuple[str | None, Any, Trail, Steps]] = [(None, self._event, (), ())]
-        while todo:
-            path, value, trail, steps = todo.pop()
-            if isinstance(value, Mapping):
-                for name, item in reversed(list(value.items())):
-                    full = name if path is None else f"{path}.{name}"
-                    if full in evaluator.paths or full in evaluator.prefixes:
-                        todo.append((full, item, trail, (*steps, name)))
-            elif isinstance(value, list | tuple):
-                array = len(self._arrays) + 1
-                self._arrays[array] = steps
-                for index in range(len(value) - 1, -1, -1):
-                    item = value[index]
-                    is_element = isinstance(item, Mapping | list | tuple)
-                    todo.append((path, item, (*trail, (array, index)) if is_element else trail, (*steps, index)))
-            elif path in evaluator.paths:
-                self._leaves.setdefault(str(path), []).append(_Leaf(value, trail, steps))
-
-    def explain(self, rule: Sequence[Field], choices: tuple[str, ...], *, matched: bool) -> BranchExplanation:
-        if matched:
-            return BranchExplanation(matched, choices, tuple(map(self._passing, rule)), ())
-        context = self._nearest_context(rule)
-        elements = {(*self._arrays[array], index) for array, index in context.items()}
-        fields = [self._field(field, context, elements) for field in rule]
-        if all(field.passed for field in fields):
-            # Absence is judged before later fields have settled on an element (11.5): what is absent here was present
-            # in another element then.
-            fields = [
-                self._present_elsewhere(field, told) if field.may_be_absent else told
-                for field, told in zip(rule, fields, strict=True)
-            ]
-        return BranchExplanation(matched, choices, tuple(fields), tuple(sorted(map(json_path, elements))))
-
-    def _passing(self, field: Field) -> FieldExplanation:
-        found = [Found(leaf.steps, leaf.value) for leaf in self._leaves.get(field.path, ()) if _passes(leaf, field)]
-        return FieldExplanation(field.path, True, field.filters, tuple(found))
-
-    def _field(self, field: Field, context: _Context, elements: set[Steps]) -> FieldExplanation:
-        found = [leaf for leaf in self._leaves.get(field.path, ()) if _goes_with(leaf.trail, context)]
-        told = tuple(Found(leaf.steps, leaf.value) for leaf in found)
-        if any(_passes(leaf, field) for leaf in found) or (field.may_be_absent and not found):
-            return FieldExplanation(field.path, True, field.filters, told)
-        value = nearest_change(field.filters, found[0].value if found else "", self._work)
-        changes: tuple[Change, ...] = ()
-        if value is Unusual.REMOVED:
-            changes = tuple(Change(leaf.steps, None, "remove") for leaf in found)
-        elif not isinstance(value, Unusual):
-            where = found[0].steps if found else _where_to_add(self._event, field.path, elements)
-            changes = (Change(where, value, "set" if found else "add"),)
-        note = "no value fits" if value is Unusual.NONE else ""
-        return FieldExplanation(field.path, False, field.filters, told, changes, note)
-
-    def _present_elsewhere(self, field: Field, told: FieldExplanation) -> FieldExplanation:
-        leaves = self._leaves.get(field.path, [])
-        if told.found or not leaves:
-            return told
-        return FieldExplanation(
-            field.path,
-            False,
-            field.filters,
-            tuple(Found(leaf.steps, leaf.value) for leaf in leaves),
-            tuple(Change(leaf.steps, None, "remove") for leaf in leaves),
-            "in other elements; fields are tried in the order of their names, so they count",
-        )
-
-    def _nearest_context(self, rule: Sequence[Field]) -> _Context:
-        """Settle on elements, one array after the other, such that as many fields as possible pass."""
-        leaves = [self._leaves.get(field.path, []) for field in rule]
-        passing = [
-            [leaf.trail for leaf in some if _passes(leaf, field)] for field, some in zip(rule, leaves, strict=True)
-        ]
-        trails = Counter({leaf.trail: 0 for some in leaves for leaf in some if leaf.trail})
-        for some in passing:
-            trails.update({trail for trail in some if trail})
-        candidates = [trail for trail, _ in trails.most_common()]
-        context: _Context = {}
-        while True:
-            # Once no trail leads further, all that go with the context lie inside it, and so go together.
-            candidates = [t for t in candidates if _goes_with(t, context) and any(a not in context for a, _ in t)]
-            if not candidates:
-                return context
-            context = max(
-                ({**context, **dict(trail)} for trail in candidates[:_CANDIDATES]),
-                key=lambda tried: sum(any(_goes_with(trail, tried) for trail in some) for some in passing),
-            )
-
-
-def _passes(leaf: _Leaf, field: Field) -> bool:
-    return any(test.accepts(leaf.value) for test in field.filters)
-
-
-def _where_to_add(event: Mapping[str, Any], path: str, elements: Iterable[Steps]) -> Steps:
-    """Find where a missing field belongs: as deep as the event goes along its path.
-
-    Where a value of another kind is in the way, the rest of the path becomes one name with dots, which means the same
-    (3.2).
-    """
-    names = path.split(".")
-    steps: Steps = ()
-    current: Any = event
-    while isinstance(current, Mapping) and names and isinstance(current.get(names[0]), Mapping | list | tuple):
-        inner_steps, inner = _inside(current[names[0]], (*steps, names[0]), elements)
-        if not isinstance(inner, Mapping) or len(names) == 1:
-            return (*steps, ".".join(names)) if len(names) > 1 else (*steps, names[0])
-        steps, current = inner_steps, inner
-        names.pop(0)
-    if names[0] in current and len(names) > 1:
-        return (*steps, ".".join(names))
-    return (*steps, *names)
-
-
-def _inside(value: Any, steps: Steps, elements: Iterable[Steps]) -> tuple[Steps, Any]:
-    """Go into arrays: to the element settled on, or the first that is an object."""
-    while isinstance(value, list | tuple):
-        chosen = [index for index in range(len(value)) if (*steps, index) in elements]
-        chosen += [index for index, item in enumerate(value) if isinstance(item, Mapping | list | tuple)]
-        if not chosen:
-            break
-        steps, value = (*steps, chosen[0]), value[chosen[0]]
-    return steps, value
+def _note(outcome: Outcome, elements: Elements) -> str:
+    if outcome.value is Unusual.NONE:
+        return "no value fits"
+    if outcome.value is Unusual.REMOVED:
+        return "" if all(goes_with(leaf.trail, elements) for leaf in outcome.found) else _ELSEWHERE
+    [change] = outcome.changes
+    if not outcome.found and change.kind == "set":
+        return _IS_OBJECT
+    return _DOTTED if change.kind == "add" and "." in str(change.steps[-1]) else ""

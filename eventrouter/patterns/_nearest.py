@@ -62,6 +62,18 @@ def nearest_change(tests: Sequence[ContentFilter], value: Leaf, work: Work) -> L
     return nearest[1]
 
 
+def unlikeness(tests: Sequence[ContentFilter], value: Leaf) -> float:
+    """Estimate how far a value is from what *tests* accept: from 0, near, to 1."""
+    nearest = _nearest(tests, value, _NOTHING)
+    if nearest is None:
+        return 1.0
+    (is_other_type, difference, _), _ = nearest
+    return (is_other_type + difference / (1 + difference)) / 2
+
+
+_NOTHING: Final = Work(0)
+
+
 def _nearest(tests: Sequence[ContentFilter], value: Leaf, work: Work) -> tuple[Distance, Leaf] | None:
     accepted = [candidate for test in tests for candidate in _candidates(test, value, work) if test.accepts(candidate)]
     told = [(_distance(candidate, value), candidate) for candidate in accepted]
