@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, TypeAlias
+from typing import Final
 
 from eventrouter.patterns._operators import wildcard_tokens
 
 #: What event-ruler's README suggests. EventBridge accepts rules that score 7 and refuses one that scores 11.
 LIMIT: Final = 10
-#: Sets of prefixes that are looked at; past them the score is a lower bound.
-_PATIENCE: Final = 5_000
-
-#: A prefix of a wildcard: which wildcard, how many of its tokens.
-_Prefix: TypeAlias = tuple[int, int]
+#: Prefixes that are looked at; past them the score is a lower bound.
+_PATIENCE: Final = 1_000_000
 
 
 def complexity(filters: Iterable[Iterable[str]], limit: int = LIMIT) -> int:
@@ -26,37 +23,66 @@ def complexity(filters: Iterable[Iterable[str]], limit: int = LIMIT) -> int:
         filters: The wildcards of each filter of a field: one, or those of an anything-but, which share what is equal.
         limit: Where to stop.
     """
-    distinct = dict.fromkeys(tuple(some) for some in filters)
-    tokens = [wildcard_tokens(text) for some in distinct for text in some]
-    owners = [number for number, some in enumerate(distinct) for _ in some]
-    names = {(n, k): _name(owners[n], tokens[n], k) for n in range(len(tokens)) for k in range(1, len(tokens[n]) + 1)}
-    start = _closed({(number, 0) for number in range(len(tokens))}, tokens)
+    prefixes = _Prefixes()
+    start = prefixes.closed({prefixes.add(some) for some in dict.fromkeys(tuple(some) for some in filters)})
     seen = {start}
     todo = [start]
-    highest = 0
-    while todo and highest < limit and len(seen) < _PATIENCE:
+    highest = looked_at = 0
+    while todo and highest < limit and looked_at < _PATIENCE:
         current = todo.pop()
-        # Any character that no prefix waits for does what "" does.
-        for character in {tokens[n][k] or "" for n, k in current if k < len(tokens[n])} | {""}:
-            following = _closed(_after(current, character, tokens), tokens)
-            highest = max(highest, len({names[prefix] for prefix in following}))
+        for character in prefixes.awaited(current):
+            following = prefixes.closed(prefixes.after(current, character))
+            looked_at += len(current) + len(following)
+            highest = max(highest, prefixes.score(following))
+            if highest >= limit or looked_at >= _PATIENCE:
+                break
             if following not in seen:
                 seen.add(following)
                 todo.append(following)
     return min(highest, limit)
 
 
-def _name(owner: int, tokens: list[str | None], length: int) -> tuple[object, ...]:
-    """Tell prefixes apart as event-ruler does: those of one filter by their text, or by being whole."""
-    is_whole = length == len(tokens) and tokens[-1] is not None
-    return (owner,) if is_whole else (owner, *tokens[:length])
+class _Prefixes:
+    """The prefixes of all wildcards, as numbers: a tree for each filter, so that equal beginnings are one prefix."""
 
+    def __init__(self) -> None:
+        self._longer: list[dict[str | None, int]] = []  # by the next token
+        self._ends_in_star: list[bool] = []
+        self._names: list[set[int]] = []  # what event-ruler counts: a whole wildcard is one thing for each filter
 
-def _after(prefixes: frozenset[_Prefix], character: str, tokens: list[list[str | None]]) -> set[_Prefix]:
-    stay = {(n, length) for n, length in prefixes if length and tokens[n][length - 1] is None}
-    return stay | {(n, k + 1) for n, k in prefixes if k < len(tokens[n]) and tokens[n][k] == character}
+    def add(self, texts: Iterable[str]) -> int:
+        """Add the wildcards of one filter, and give their common prefix, the empty one."""
+        root = self._new(ends_in_star=False)
+        for text in texts:
+            number = root
+            tokens = wildcard_tokens(text)
+            for length, token in enumerate(tokens, 1):
+                if token not in self._longer[number]:
+                    self._longer[number][token] = self._new(ends_in_star=token is None)
+                number = self._longer[number][token]
+                is_whole = length == len(tokens) and token is not None
+                self._names[number].add(root if is_whole else number)
+        return root
 
+    def _new(self, *, ends_in_star: bool) -> int:
+        self._longer.append({})
+        self._ends_in_star.append(ends_in_star)
+        self._names.append(set())
+        return len(self._longer) - 1
 
-def _closed(prefixes: set[_Prefix], tokens: list[list[str | None]]) -> frozenset[_Prefix]:
-    """Add the prefixes with a star more, which matches nothing. There are no two stars in a row."""
-    return frozenset(prefixes | {(n, k + 1) for n, k in prefixes if k < len(tokens[n]) and tokens[n][k] is None})
+    def awaited(self, numbers: frozenset[int]) -> set[str]:
+        """Give the characters that make a difference; any other does what "" does."""
+        return {token for number in numbers for token in self._longer[number] if token is not None} | {""}
+
+    def after(self, numbers: frozenset[int], character: str) -> set[int]:
+        """Give what matches when one character more is read."""
+        stay = {number for number in numbers if self._ends_in_star[number]}
+        return stay | {self._longer[number][character] for number in numbers if character in self._longer[number]}
+
+    def closed(self, numbers: set[int]) -> frozenset[int]:
+        """Add the prefixes with a star more, which matches nothing. There are no two stars in a row."""
+        return frozenset(numbers | {self._longer[number][None] for number in numbers if None in self._longer[number]})
+
+    def score(self, numbers: frozenset[int]) -> int:
+        """Count the prefixes as event-ruler does."""
+        return len({name for number in numbers for name in self._names[number]})

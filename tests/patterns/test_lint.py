@@ -2,6 +2,7 @@
 
 import json
 import random
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,16 @@ def test_complexity_stops_at_its_limit_and_when_patience_ends():
     assert complexity([["*a*a*a*a*a*a*a*"]], 7) == 7
     hard = ["*" + "".join(rng.choice("ab") for _ in range(40)) + "*" for rng in map(random.Random, range(30))]
     assert complexity([[text] for text in hard], 1000) >= 60
+
+
+def test_the_complexity_of_a_long_wildcard_takes_little_memory():
+    tracemalloc.start()
+    assert complexity([["*" + "a" * 30_000]]) == 10
+    assert complexity([["a" * 30_000 + "*"]]) == 2
+    assert complexity([["*" + chr(97 + n % 26) * 2 + str(n)] for n in range(1_000)]) == 10
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100 * 2**20
 
 
 def test_wildcards_are_found_in_exclusions_too():
