@@ -61,16 +61,22 @@ def _findings(declarations: Sequence[RuleDeclaration]) -> Iterator[Finding]:
     wildcards: Counter[str] = Counter()
     for index, rule in enumerate(declarations):
         for finding in lint(rule.event_pattern, on_a_bus=True):
-            inside = "" if isinstance(rule.event_pattern, str) else finding.path.removeprefix("$")
-            message = f"rule {rule.name}: {finding.message}"
-            if isinstance(rule.event_pattern, str) and finding.path != "$":
-                message += f" at {finding.path} of its text"
-            yield replace(finding, message=message, path=f"$.Rules[{index}].EventPattern{inside}")
+            message, inside = f"rule {rule.name}: {finding.message}", finding.path.removeprefix("$")
+            if isinstance(rule.event_pattern, str):  # which is one value of the file, with places of its own
+                message, inside = f"{message}{_in_its_text(finding)}", ""
+            path = f"$.Rules[{index}].EventPattern{inside}"
+            yield replace(finding, message=message, path=path, line=None, column=None)
         wildcards[rule.event_bus_name] += _has_wildcards(rule)
     for bus, count in wildcards.items():
         if count > _MAXIMUM_WILDCARD_RULES:
             message = f"EventBridge would refuse it: bus {bus} has {count} rules with wildcards, more than 30"
             yield Finding("aws-wildcard-rules", "error", message, "$.Rules")
+
+
+def _in_its_text(finding: Finding) -> str:
+    if finding.line is not None:
+        return f" at {finding.path}, line {finding.line} column {finding.column} of its text"
+    return f" at {finding.path} of its text" if finding.path != "$" else ""
 
 
 def _has_wildcards(rule: RuleDeclaration) -> bool:

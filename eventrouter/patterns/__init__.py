@@ -2,7 +2,8 @@
 
 from eventrouter.patterns._draft import Change
 from eventrouter.patterns._explain import BranchExplanation, Explanation, FieldExplanation, Found
-from eventrouter.patterns._lint import CODES, Finding, has_wildcards, lint
+from eventrouter.patterns._findings import CODES, Finding
+from eventrouter.patterns._lint import has_wildcards, lint
 from eventrouter.patterns._operators import (
     AnythingBut,
     Cidr,

@@ -101,8 +101,8 @@ def test_findings_have_their_place_in_the_file(files):
     assert [line.removeprefix(f"{rules}:") for line in output.splitlines()] == [
         '3:32: error: rule lost: no event can match: events have no field detial at $.Rules[0].EventPattern.detial.x (did you mean "detail"?) [never-matches]',
         '4:80: error: rule refused: Unrecognized match type prefx at $.Rules[1].EventPattern.detail.x[1] (did you mean "prefix"?) [invalid]',
-        "5:36: warning: rule text: detail.a is written twice; this one replaces the earlier at $.detail.a of its text at $.Rules[2].EventPattern [duplicate-key]",
-        '6:44: error: rule text refused: Filter is not an object at $.Rules[3].EventPattern (write {"field": [value, ...]}) [invalid]',
+        "5:36: warning: rule text: detail.a is written twice; this one replaces the earlier at $.detail.a of its text at $.Rules[2].EventPattern (write it once) [duplicate-key]",
+        '6:44: error: rule text refused: Filter is not an object at $, line 1 column 1 of its text at $.Rules[3].EventPattern (write {"field": [value, ...]}) [invalid]',
         "4 rules, 3 errors, 1 warning",
     ]
 

@@ -138,7 +138,7 @@ def test_the_nearest_alternative_is_chosen():
         ({"a": [{"anything-but": "x"}]}, {}, ['add $.a = "other"']),
         ({"a": [1], "a.b": [2], "a.b.c": [3]}, {"a": {"b": {"c": 3}}}, ['set $.a.b = [2,{"c":3}]', 'set $.a = [1,{"b":[2,{"c":3}]}]']),
         # The elements of arrays: the nearest, the first object, or a new one.
-        ({"a": ["running"]}, {"a": ["zzz", "runnin"]}, ['set $.a[1] = "running"']),
+        ({"a": ["running"]}, {"a": ["zzz", "runing"]}, ['set $.a[1] = "running"']),
         ({"a": [5]}, {"a": [1, 2, 3, 4.9]}, ["set $.a[3] = 5"]),
         ({"a": [5]}, {"a": []}, ["add $.a[0] = 5"]),
         ({"a": {"b": [1]}}, {"a": [3, {"c": 1}]}, ["add $.a[1].b = 1"]),

@@ -2,7 +2,9 @@
 
 import json
 import random
+import sys
 import tracemalloc
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventrouter import Pattern, lint
-from eventrouter.patterns import CODES, has_wildcards
+from eventrouter.patterns import CODES, Alternatives, has_wildcards, json_path
 from eventrouter.patterns._wildcard_complexity import complexity
+from eventrouter.patterns._written import written
 from tests import generators
+from tests.generator_values import any_value
+
+
+@contextmanager
+def steps_counted():
+    """Count the lines that are run, which unlike time is the same everywhere."""
+    steps = 0
+
+    def trace(frame, event, argument):
+        nonlocal steps
+        steps += event == "line"
+        return trace
+
+    previous = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield lambda: steps
+    finally:
+        sys.settrace(previous)
+
 
 CASES = Path(__file__).parents[1] / "conformance"
 
@@ -30,6 +53,11 @@ def found(pattern, **options):
         {"a": [{"exists": False}], "b": [1]},
         {"a": {"b": [{"exists": False}]}, "c": [1]},
         {"$or": [{"a": [1]}, {"a": [2]}]},
+        {"$or": [{"a": [1], "$or": [{"b": [1]}, {"b": [2]}]}, {"a": [2], "$or": [{"b": [3]}, {"c": [4]}]}]},
+        {"a": [{"anything-but": "x"}, "y", {"prefix": "y"}]},
+        {"a": [{"anything-but": {"prefix": "a"}}, {"prefix": "ab"}, {"prefix": {"equals-ignore-case": "a"}}]},
+        {"a": [{"anything-but": {"suffix": "a"}}, {"prefix": "a"}]},
+        {"a": [{"exists": True}]},
         {"a": [{"exists": False}], "a.b": ["x"]},
         {"a": [{"numeric": [">", 9007199254740992, "<", 9007199254740994]}]},
         {"a": [{"numeric": [">", 1, "<=", 1.0000000000000002]}]},
@@ -55,15 +83,32 @@ def test_there_is_nothing_to_say_of_a_good_pattern(pattern):
         ({"a": [{"numeric": ["<", 6e9]}]}, ("aws-numeric-range", "note", "$.a[0]")),
         ({"a": [{"numeric": [">", 1, "<", 1.0000000000000002]}]}, ("never-matches", "error", "$.a")),
         ({"b": [1], "$or": [{"a": [{"numeric": [">", 1, "<", 1.0000000000000002]}]}, {"c": [1]}]}, ("never-matches", "warning", "$['$or'][0].a")),
+        ({"a": [{"numeric": [">", 1.7976931348623157e308]}]}, ("never-matches", "warning", "$.a[0]")),
+        ({"a": [{"numeric": ["<", -1.7976931348623157e308]}]}, ("never-matches", "warning", "$.a[0]")),
+        ({"sorce": ["shop"]}, ("never-matches", "note", "$.sorce")),
+        ({"source": ["shop"], "total": [1]}, ("never-matches", "note", "$.total")),
         ({"a": [1], "a.b": [2]}, ("needs-array", "warning", "$['a.b']")),
         ({"a": [1], "$or": [{"a": [2]}, {"b": [3]}]}, ("or-override", "warning", "$['$or'][0].a")),
         ({"$or": [{"a": [2]}, {"b": [3]}], "a": [{"prefix": "x"}]}, ("or-override", "warning", "$.a")),
         ('{"a": [1], "a": [2]}', ("duplicate-key", "warning", "$.a")),
         ({"a": {"b": [1]}, "a.b": [1]}, ("duplicate-key", "warning", "$['a.b']")),
+        ('{"a": {"b": [1]}, "a": {"c": [2]}}', ("duplicate-key", "warning", "$.a")),
+        ('{"a": {"b": [1]}, "a": [2]}', ("duplicate-key", "warning", "$.a")),
+        ('{"x": {"$or": [{"a": [1]}, {"b": [2]}], "$or": [{"a": [3]}, {"d": [4]}]}}', ("duplicate-key", "warning", "$.x['$or']")),
+        ('{"$or": [{"a": [1]}, {"b": [2]}], "$or": [{"a": [3]}, {"d": [4]}]}', ("or-override", "warning", "$['$or'][0].a")),
+        ({"$or": [{"a": [1], "$or": [{"a": [2]}, {"c": [3]}]}, {"b": [4]}]}, ("or-override", "warning", "$['$or'][0]['$or'][0].a")),
+        ({"$or": [{"$or": [{"a": [2]}, {"c": [3]}], "a": [1]}, {"b": [4]}]}, ("or-override", "warning", "$['$or'][0].a")),
+        ({"a": [{"anything-but": "x"}, "x"]}, ("passes-everything", "warning", "$.a")),
+        ({"a": [{"exists": True}, {"exists": False}]}, ("passes-everything", "warning", "$.a")),
+        ({"a": [{"anything-but": "::1"}, "0::1"]}, ("passes-everything", "warning", "$.a")),
+        ({"a": [{"exists": True}, "x"]}, ("passes-everything", "warning", "$.a")),
+        ({"a": [{"anything-but": {"prefix": "ab"}}, {"prefix": "a"}]}, ("passes-everything", "warning", "$.a")),
+        ({"a": [{"anything-but": {"wildcard": "a*b"}}, {"wildcard": "a*b"}]}, ("passes-everything", "warning", "$.a")),
         ({"a": [{"anything-but": 1}, {"anything-but": 2}]}, ("two-anything-but", "warning", "$.a")),
         ({"a": ["x", {"anything-but": "y"}]}, ("anything-but-other-types", "note", "$.a[1]")),
         ({"a": [{"anything-but": {"prefix": "y"}}]}, ("anything-but-other-types", "note", "$.a[0]")),
         ({"a": {"b": [{"exists": False}], "c": [1]}}, ("exists-false-in-array", "warning", "$.a.b")),
+        ({"detail": {"i": {"b": [{"exists": False}], "c": {"d": [1]}}}}, ("exists-false-in-array", "warning", "$.detail.i.b")),
         ({"detail": {"i": {"b": [{"exists": False}], "c": [1]}}}, ("exists-false-in-array", "warning", "$.detail.i.b")),
     ],
     ids=lambda value: str(value)[:60],
@@ -87,9 +132,27 @@ def test_each_kind_of_finding(pattern, expected):
     ids=str,
 )
 def test_on_a_bus_events_have_the_envelope_and_nothing_else(pattern, message):
-    assert lint(pattern) == []
+    assert lint(pattern, on_a_bus=False) == []
     [finding] = lint(pattern, on_a_bus=True)
     assert str(finding) == f"error: {message} [never-matches]"
+
+
+def test_by_default_a_pattern_that_seems_to_be_for_a_bus_is_held_against_the_envelope():
+    [finding] = lint({"sorce": ["x"]})
+    assert str(finding) == (
+        "note: no event of a bus can match: events have no field sorce at $.sorce"
+        ' (did you mean "source"?) [never-matches]'
+    )
+    [finding] = lint({"source": ["x"], "$or": [{"total": [1]}, {"detail": {"total": [1]}}]})
+    assert "no event of a bus can match this branch of $or: events have no field total" in finding.message
+    assert lint({"total": [1], "customer": {"name": ["x"]}}) == []
+
+
+def test_numbers_past_all_doubles_do_not_come_from_a_bus():
+    pattern = {"detail": {"n": [{"numeric": [">", 1.7976931348623157e308]}]}}
+    assert ("never-matches", "error", "$.detail.n") in found(pattern, on_a_bus=True)
+    assert ("never-matches", "warning", "$.detail.n[0]") in found(pattern)
+    assert Pattern.parse(pattern).matches({"detail": {"n": 10**309}})
 
 
 def test_what_events_on_a_bus_may_have_is_fine():
@@ -100,7 +163,7 @@ def test_what_events_on_a_bus_may_have_is_fine():
         "gone": [{"exists": False}],
         "resources": [{"wildcard": "arn:*"}],
     }
-    assert lint(pattern, on_a_bus=True) == []
+    assert lint(pattern, on_a_bus=True) == lint(pattern) == []
 
 
 def test_messages_say_what_really_happens():
@@ -108,9 +171,72 @@ def test_messages_say_what_really_happens():
     assert (
         override.message == "this a replaces that of $.a, they are not both required; together they would never match"
     )
+    [merged, _] = lint('{"a": {"b": [1]}, "a": {"c": [2]}, "a.b": [1]}')
+    assert merged.message == (
+        '"a" is written twice in one object; both count, where most readers of JSON keep the last'
+    )
+    [merged] = lint('{"$or": [{"a": [1]}, {"b": [2]}], "$or": [{"c": [1]}, {"d": [2]}]}')
+    assert '"$or" is written twice in one object; one branch of each has to match' in merged.message
+    long = {"a": [{"anything-but": list(map(str, range(200)))}, *({"prefix": str(n)} for n in range(200))]}
+    assert "passes-everything" not in {finding.code for finding in lint(long)}
+    thrice = lint('{"$or": [{"a": [1]}, {"b": [1]}], "$or": [{"a": [2]}, {"b": [2]}], "$or": [{"a": [3]}, {"b": [3]}]}')
+    assert [
+        item.message.partition(",")[0] for item in thrice if item.code == "or-override" and item.path.endswith("a")
+    ] == ["this a replaces that of $['$or'][0].a"]
+    [needs] = lint({"a": [1], "a.b": [2]})
+    assert needs.message.endswith("an event can have both only in an array, or by a name with a dot")
+    assert Pattern.parse({"a": [1], "a.b": [2]}).matches({"a": 1, "a.b": 2})
+    for apart in (
+        [{"prefix": "a"}, {"prefix": "b"}],
+        [{"suffix": "a"}, 5],
+        ["a", {"prefix": "b"}],
+        [{"prefix": "b"}, "a"],
+        ["a", "b"],
+    ):
+        [both, *_] = lint({"a": [{"anything-but": excluded} for excluded in apart]})
+        assert both.message == "alternatives are ORed, so that every value passes"
+    for shared in ([{"prefix": "a"}, {"prefix": "ab"}], [{"prefix": "a"}, {"suffix": "b"}], [["a", "b"], ["b", "c"]]):
+        [both, *_] = lint({"a": [{"anything-but": excluded} for excluded in shared]})
+        assert both.message == "alternatives are ORed, so that only what all of these exclude is excluded"
     before, after = lint({"a": {"b": [{"exists": False}], "c": [1]}}), lint({"a": {"z": [{"exists": False}], "c": [1]}})
     assert "every element, as its name comes before a.c" in before[0].message
     assert "the element that a.c is in" in after[0].message
+
+
+def test_what_is_refused_has_its_line_and_column():
+    [finding] = lint('{"a":\n  ["x", {"prefx": "y"}]}')
+    assert (finding.line, finding.column) == (2, 10)
+    assert str(finding).startswith("error: Unrecognized match type prefx at $.a[1], line 2 column 10 (did you mean")
+    [finding] = lint({"a": [{"prefx": "y"}]})
+    assert (finding.line, finding.column) == (None, None)
+
+
+def test_it_takes_large_numbers_and_deep_objects():
+    digits = "1" + "0" * 5000
+    assert ("aws-length", "error", "$") in found(Pattern.parse(f'{{"a": [{digits}]}}'))
+    assert ("never-matches", "error", "$.account") in found(f'{{"account": [{digits}]}}', on_a_bus=True)
+    assert ("aws-length", "error", "$") in found('{"a":' * 300 + "[1]" + " " * 3000 + "}" * 300)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda n: "{" + ", ".join(f'"a": [{number}]' for number in range(n)) + "}",
+        lambda n: {"$or": [{"a": [number]} for number in range(n)]},
+        lambda n: {"a": [{"anything-but": [str(number) for number in range(n)]}, *map(str, range(n))]},
+        lambda n: {"a": {f"f{number}": [{"exists": False}] for number in range(n)}},
+        lambda n: {"a": [1], **{f"a.{number}": [1] for number in range(n)}},
+    ],
+    ids=["repeats", "branches", "lists", "absent", "inside"],
+)
+def test_the_time_it_takes_grows_with_the_length_only(make):
+    counts = []
+    for n in (60, 240):
+        pattern = Pattern.parse(make(n))
+        with steps_counted() as count:
+            lint(pattern)
+        counts.append(count())
+    assert counts[1] <= 4.5 * counts[0]
 
 
 def test_the_gravest_finding_comes_first_and_a_parsed_pattern_will_do():
@@ -134,6 +260,13 @@ def test_it_never_raises_and_a_pattern_that_matches_is_not_called_hopeless(rng):
     text, plan = generators.pattern(rng)
     findings = lint(text)
     assert {finding.code for finding in findings} <= CODES.keys()
+    everything = [
+        item.path for item in findings if "every value passes" in item.message or item.code == "passes-everything"
+    ]
+    for steps, node in [(json_path(part.steps), part.node) for part in written(Pattern.parse(text).document)]:
+        if steps in everything and isinstance(node, Alternatives):
+            values = [json.loads(any_value(rng)) for _ in range(20)]
+            assert all(any(test.accepts(value) for test in node.filters) for value in values)
     if Pattern.parse(text).matches_json(generators.event(rng, plan)):
         assert ("never-matches", "error") not in {(finding.code, finding.severity) for finding in findings}
 
