@@ -6,7 +6,7 @@ has arrays of objects, a branch is judged in the elements that come nearest to s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -18,7 +18,7 @@ from eventrouter.patterns._operators import ContentFilter, Leaf
 from eventrouter.patterns._places import json_path
 from eventrouter.patterns._repair import Outcome, View
 from eventrouter.patterns._shown import shown
-from eventrouter.patterns._tree import AnyOf, Fields
+from eventrouter.patterns._tree import Alternatives, AnyOf, Fields
 
 _SHOWN: Final = 3  # values, and branches, that the text of an explanation shows
 _SHOWN_TESTS: Final = 10  # of one field
@@ -160,17 +160,24 @@ def explain(evaluator: Evaluator, document: Fields, event: Mapping[str, Any]) ->
 
 def _choices(fields: Fields, steps: Steps, chosen: tuple[tuple[Steps, ...], ...]) -> tuple[tuple[Steps, ...], ...]:
     """Name the branches of each sub-rule, in the order in which `expand` gives the sub-rules."""
-    for name, node in fields.members:
-        here = (*steps, name)
-        if isinstance(node, AnyOf):
-            chosen = tuple(
-                rest
-                for index, branch in enumerate(node.branches)
-                for rest in _choices(branch, (*here, index), tuple((*some, (*here, index)) for some in chosen))
-            )
-        elif isinstance(node, Fields):
-            chosen = _choices(node, here, chosen)
+    for any_of, here in _ors(fields, steps):
+        chosen = tuple(
+            rest
+            for index, branch in enumerate(any_of.branches)
+            for rest in _choices(branch, (*here, index), tuple((*some, (*here, index)) for some in chosen))
+        )
     return chosen
+
+
+def _ors(fields: Fields, steps: Steps) -> Iterator[tuple[AnyOf, Steps]]:
+    """Give each `$or` that is not inside another, in the order of the text. A loop, as objects may be nested deeply."""
+    todo: list[tuple[Fields | Alternatives | AnyOf, Steps]] = [(fields, steps)]
+    while todo:
+        node, here = todo.pop()
+        if isinstance(node, AnyOf):
+            yield node, here
+        elif isinstance(node, Fields):
+            todo += [(member, (*here, name)) for name, member in reversed(node.members)]
 
 
 def _explained(view: View, rule: Sequence[Field], choices: tuple[str, ...], *, matched: bool) -> BranchExplanation:
