@@ -6,18 +6,20 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import pydantic
 from pydantic.alias_generators import to_pascal
 
 from eventrouter.abc import DeadLetterQueue, Target, TargetOptions
 from eventrouter.errors import InvalidRuleError, MissingExtraError, PatternError
-from eventrouter.patterns import Pattern
+from eventrouter.patterns import Pattern, json_path
+from eventrouter.positions import beginning, find, members
 from eventrouter.retry import RetryPolicy
 from eventrouter.router import EventRouter
 
@@ -87,6 +89,16 @@ class RuleDeclaration(_Model):
     managed_by: Any = None
     created_by: Any = None
     tags: Any = None
+    _written: str | None = pydantic.PrivateAttr(None)
+
+    @property
+    def pattern_source(self) -> str | dict[str, Any]:
+        """The pattern as it stands in the file: of a JSON file the text, where names may come again."""
+        return self.event_pattern if self._written is None else self._written
+
+    def keep(self, written: str | None) -> None:
+        """Keep the text that the pattern was read from, if there is one."""
+        self._written = written
 
 
 class _File(_Model):
@@ -140,13 +152,14 @@ def load_declarations(path: Path) -> tuple[RuleDeclaration, ...]:
     """Read a rules file, JSON, TOML or YAML by its suffix, and leave its patterns unread.
 
     Raises:
-        InvalidRuleError: Its syntax, a key or a value is wrong; says where.
+        InvalidRuleError: Its syntax, a key or a value is wrong, or a key is written twice; says where.
         MissingExtraError: It is YAML, and the `yaml` extra is not installed.
         OSError: It cannot be read.
     """
-    document = _read(path)
+    document, text = _read(path)
     if isinstance(document, list):
         document = {"Rules": document}
+    _refuse_repeated_names(document)
     try:
         file = _File.model_validate(document)
     except pydantic.ValidationError as error:
@@ -160,18 +173,29 @@ def load_declarations(path: Path) -> tuple[RuleDeclaration, ...]:
                 "give one another name",
             )
         seen.add((rule.event_bus_name, rule.name))
+    if text:
+        for rule, written in zip(file.rules, _written_patterns(text), strict=True):
+            rule.keep(written)
     return tuple(file.rules)
 
 
-def _read(path: Path) -> Any:
+def read_json(path: Path) -> str:
+    """Read a JSON file as text, in UTF-8 or what else JSON may be in. Raises `OSError` and `ValueError`."""
+    content = path.read_bytes()
+    return content.decode(json.detect_encoding(content))
+
+
+def _read(path: Path) -> tuple[Any, str]:
+    """Read a file, and give its text if that is JSON."""
     try:
         match path.suffix.lower():
             case ".json":
-                return json.loads(path.read_bytes())
+                text = read_json(path)
+                return json.loads(text, object_pairs_hook=_Object.of), text
             case ".toml":
-                return tomllib.loads(path.read_text(encoding="utf-8"))
+                return tomllib.loads(path.read_text(encoding="utf-8")), ""
             case ".yaml" | ".yml":
-                return _read_yaml(path)
+                return _read_yaml(path), ""
     except (ValueError, RecursionError) as error:  # JSON, TOML and UTF-8 errors are ValueErrors
         raise InvalidRuleError(f"{path} cannot be read: {error}") from error
     raise InvalidRuleError(f"{path} is no rules file", hint="name it .json, .toml, .yaml or .yml")
@@ -182,16 +206,74 @@ def _read_yaml(path: Path) -> Any:
         import yaml  # noqa: PLC0415 - an extra
     except ImportError:
         raise MissingExtraError("A YAML rules file", "yaml") from None
+
+    class Loader(yaml.SafeLoader):
+        """Refuses names that come twice in one mapping, as YAML does; PyYAML would keep the last."""
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            names = [(key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+            twice = next((name for _, name in _repeated(names)), None)
+            if twice is not None:
+                raise yaml.constructor.ConstructorError(None, None, f'"{twice}" is written twice', node.start_mark)
+            return super().construct_mapping(node, deep)
+
     try:
-        return yaml.safe_load(path.read_bytes())
+        return yaml.load(path.read_bytes(), Loader)  # noqa: S506 - it is a SafeLoader
     except yaml.YAMLError as error:
         raise ValueError(error) from error
+
+
+class _Object(dict[str, Any]):
+    """A JSON object in which names come twice."""
+
+    names: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        """Make one, or a plain one if no name comes twice."""
+        plain = dict(pairs)
+        if len(plain) == len(pairs):
+            return plain
+        made = cls(plain)
+        made.names = _repeated([name for name, _ in pairs])
+        return made
+
+
+_T = TypeVar("_T")
+
+
+def _repeated(items: Iterable[_T]) -> list[_T]:
+    return [item for item, count in Counter(items).items() if count > 1]
+
+
+def _refuse_repeated_names(document: Any) -> None:
+    """Refuse names that come twice in one object: all but the last would be lost. In patterns they mean something."""
+    todo: list[tuple[tuple[str | int, ...], Any]] = [((), document)]
+    while todo:
+        steps, value = todo.pop()
+        if isinstance(value, _Object):
+            place = json_path((*steps, value.names[0]))
+            raise InvalidRuleError(f'"{value.names[0]}" is written twice', place, "write it once")
+        if isinstance(value, dict):
+            todo += [((*steps, name), item) for name, item in value.items() if name != "EventPattern"]
+        elif isinstance(value, list):
+            todo += [((*steps, index), item) for index, item in enumerate(value)]
+
+
+def _written_patterns(text: str) -> Iterator[str | None]:
+    """Give the text of each rule's pattern in a JSON file, None for one that is itself a string."""
+    begin = beginning(text)
+    if text[begin] == "{":
+        begin = find(text, ["Rules"])
+    for rule in members(text, begin):
+        [pattern] = [member for member in members(text, rule.begin) if member.step == "EventPattern"]
+        yield text[pattern.begin : pattern.end] if text[pattern.begin] == "{" else None
 
 
 def _pattern(index: int, rule: RuleDeclaration) -> Pattern:
     place = f"$.Rules[{index}].EventPattern"
     try:
-        return Pattern.parse(rule.event_pattern)
+        return Pattern.parse(rule.pattern_source)
     except PatternError as error:
         raise InvalidRuleError(error.reason, place + error.path.removeprefix("$"), error.hint) from error
 

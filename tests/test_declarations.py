@@ -131,6 +131,49 @@ def test_a_file_that_cannot_be_read_says_where(load, text, suffix, message):
     assert str(caught.value).count("cannot be read") <= 1
 
 
+def test_a_json_pattern_is_read_as_text(load):
+    """Data could not hold names that come twice, which merge (1.9), nor numbers past all doubles."""
+    text = '{"Rules": [{"EventPattern": {"detail": {"a": [1]}, "detail": {"b": [1e400]}}, "Name": "r"}, %s]}'
+    file = load(text % json.dumps(RULE | {"Name": "s", "EventPattern": json.dumps({"source": ["x"]})}))
+    [(_, first), (_, second)] = file.rules
+    assert first.matches_json('{"detail": {"a": 1, "b": 1e400}}')
+    assert not first.matches_json('{"detail": {"b": 1e400}}')
+    assert second == Pattern.parse({"source": ["x"]})
+
+
+def test_a_json_file_may_be_utf_16(tmp_path):
+    path = tmp_path / "rules.json"
+    path.write_text(json.dumps([RULE | {"EventPattern": {"source": ["é"]}}], ensure_ascii=False), encoding="utf-16")
+    [(_, pattern)] = load_rules(path).rules
+    assert pattern.matches({"source": "é"})
+
+
+@pytest.mark.parametrize(
+    ("text", "suffix", "message"),
+    [
+        ('[{"Name": "r", "Name": "s", "EventPattern": {}}]', ".json", '"Name" is written twice at $.Rules[0].Name (write it once)'),
+        ('{"Rules": [], "Rules": []}', ".json", '"Rules" is written twice at $.Rules (write it once)'),
+        ("- Name: r\n  EventPattern: {a: [1], a: [2]}", ".yaml", '"a" is written twice'),
+        ("- Name: r\n  Name: s", ".yaml", "line 1, column 3"),
+    ],
+)  # fmt: skip
+def test_names_that_would_be_lost_are_refused(load, text, suffix, message):
+    with pytest.raises(InvalidRuleError) as caught:
+        load(text, suffix)
+    assert message in str(caught.value)
+
+
+def test_yaml_may_build_on_what_it_has(load):
+    [(_, _), (rule, pattern)] = load(
+        """
+        - &first {Name: a, EventPattern: {source: [x]}, Description: d}
+        - {<<: *first, Name: b}
+        """,
+        ".yaml",
+    ).rules
+    assert (rule.name, rule.description, str(pattern)) == ("b", "d", '{"source":["x"]}')
+
+
 def test_yaml_needs_its_extra(load, monkeypatch):
     monkeypatch.setitem(sys.modules, "yaml", None)
     with pytest.raises(MissingExtraError, match=r"eventrouter\[yaml\]"):

@@ -13,9 +13,10 @@ from typing import Any, Final
 import typer
 
 from eventrouter.cli._report import printable
-from eventrouter.declarations import RuleDeclaration, load_declarations
+from eventrouter.declarations import RuleDeclaration, load_declarations, read_json
 from eventrouter.errors import PatternError
 from eventrouter.patterns import CODES, Finding, Pattern, has_wildcards, lint, steps_of
+from eventrouter.positions import beginning, find, line_and_column
 
 _MAXIMUM_WILDCARD_RULES: Final = 30  # on a bus (EventBridge quotas)
 
@@ -40,14 +41,14 @@ def lint_rules(path: Path, *, as_sarif: bool) -> bool:
     """
     declarations = load_declarations(path)
     findings = list(_findings(declarations))
-    text = path.read_text(encoding="utf-8") if path.suffix.lower() == ".json" else ""
+    text = read_json(path) if path.suffix.lower() == ".json" else ""
     placed = [(finding, _locate(text, finding.path)) for finding in findings]
     if as_sarif:
         typer.echo(json.dumps(_sarif(path, placed), indent=2))
     else:
         for finding, place in placed:
             typer.echo(printable(f"{path}{place}: {finding}"))
-        typer.echo(f"{len(declarations)} rules, {_counted(findings)}")
+        typer.echo(f"{len(declarations)} rule{'s' * (len(declarations) != 1)}, {_counted(findings)}")
     return all(finding.severity == "note" for finding in findings)
 
 
@@ -60,7 +61,7 @@ def _counted(findings: Sequence[Finding]) -> str:
 def _findings(declarations: Sequence[RuleDeclaration]) -> Iterator[Finding]:
     wildcards: Counter[str] = Counter()
     for index, rule in enumerate(declarations):
-        for finding in lint(rule.event_pattern, on_a_bus=True):
+        for finding in lint(rule.pattern_source, on_a_bus=True):
             message, inside = f"rule {rule.name}: {finding.message}", finding.path.removeprefix("$")
             if isinstance(rule.event_pattern, str):  # which is one value of the file, with places of its own
                 message, inside = f"{message}{_in_its_text(finding)}", ""
@@ -81,7 +82,7 @@ def _in_its_text(finding: Finding) -> str:
 
 def _has_wildcards(rule: RuleDeclaration) -> bool:
     try:
-        return has_wildcards(Pattern.parse(rule.event_pattern))
+        return has_wildcards(Pattern.parse(rule.pattern_source))
     except PatternError:  # a finding already
         return False
 
@@ -90,41 +91,9 @@ def _locate(text: str, path: str) -> _Place:
     """Find a place in a JSON text that was read before."""
     if not text:
         return _Place()
-    position = _blank(text, 0)
     steps = steps_of(path)
-    for step in steps[text[position] == "[" :]:  # the file may be the list of rules itself
-        position = _value_of(text, position, step)
-    return _Place(text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position))
-
-
-_decode: Final = json.JSONDecoder().raw_decode
-
-
-def _value_of(text: str, position: int, step: str | int) -> int:
-    """Give where a value of an object or array begins; of a repeated name the last, which is what is read."""
-    is_object = text[position] == "{"
-    found = position
-    index = 0
-    position = _blank(text, position + 1)
-    while text[position] not in "}]":
-        name: str | int = index
-        if is_object:
-            name, position = _decode(text, position)
-            position = _blank(text, _blank(text, position) + 1)
-        if name == step:
-            found = position
-        _, position = _decode(text, position)
-        position = _blank(text, position)
-        if text[position] == ",":
-            position = _blank(text, position + 1)
-        index += 1
-    return found
-
-
-def _blank(text: str, position: int) -> int:
-    while text[position : position + 1] in (" ", "\t", "\n", "\r"):
-        position += 1
-    return position
+    is_list = text[beginning(text)] == "["  # the file may be the list of rules itself
+    return _Place(*line_and_column(text, find(text, steps[is_list:])))
 
 
 def _sarif(path: Path, placed: Sequence[tuple[Finding, _Place]]) -> dict[str, Any]:

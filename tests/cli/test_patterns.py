@@ -100,10 +100,11 @@ def test_findings_have_their_place_in_the_file(files):
     assert code == 1
     assert [line.removeprefix(f"{rules}:") for line in output.splitlines()] == [
         '3:32: error: rule lost: no event can match: events have no field detial at $.Rules[0].EventPattern.detial.x (did you mean "detail"?) [never-matches]',
+        "3:32: warning: rule lost: detial.x is written twice; this one replaces the earlier at $.Rules[0].EventPattern.detial.x (write it once) [duplicate-key]",
         '4:80: error: rule refused: Unrecognized match type prefx at $.Rules[1].EventPattern.detail.x[1] (did you mean "prefix"?) [invalid]',
         "5:36: warning: rule text: detail.a is written twice; this one replaces the earlier at $.detail.a of its text at $.Rules[2].EventPattern (write it once) [duplicate-key]",
         '6:44: error: rule text refused: Filter is not an object at $, line 1 column 1 of its text at $.Rules[3].EventPattern (write {"field": [value, ...]}) [invalid]',
-        "4 rules, 3 errors, 1 warning",
+        "4 rules, 3 errors, 2 warnings",
     ]
 
 
@@ -120,13 +121,34 @@ def test_findings_as_sarif(files):
         "artifactLocation": {"uri": rules.as_posix()},
         "region": {"startLine": 3, "startColumn": 32},
     }
-    assert results[1]["message"]["text"].endswith('(did you mean "prefix"?)')
+    assert results[2]["message"]["text"].endswith('(did you mean "prefix"?)')
+
+
+TWICE = """[{"Name": "r", "EventPattern": {
+  "detail": {"a": [1], "c": [{"numeric": [">", 1e400]}]},
+  "detail": {"b": [2]},
+  "detail": {}
+}}]"""
+
+
+def test_a_pattern_of_a_rules_file_is_read_as_it_is_written(files):
+    code, output, _ = run("lint", files("bad.json", TWICE))
+    assert code == 1
+    assert (
+        ":2:42: error: rule r: Cannot compare number : 1e400 at $.Rules[0].EventPattern.detail.c[0].numeric" in output
+    )
+    _, output, _ = run("lint", files("twice.json", TWICE.replace("1e400", "1").replace("{}", '{"c": [3]}')))
+    merged, replaced, _ = [line.partition(".json:")[2] for line in output.splitlines()]
+    assert merged.startswith('4:13: warning: rule r: "detail" is written twice in one object; both count, where most')
+    assert replaced.startswith(
+        "4:19: warning: rule r: detail.c is written twice; this one replaces the earlier at $.Rules"
+    )
 
 
 def test_notes_are_no_faults_and_other_formats_have_no_lines(files):
     toml = files("rules.toml", '[[Rules]]\nName = "r"\nEventPattern = {source = [{anything-but = "x"}]}\n')
     code, output, _ = run("lint", toml)
-    assert (code, output.splitlines()[1]) == (0, "1 rules, 1 note")
+    assert (code, output.splitlines()[1]) == (0, "1 rule, 1 note")
     assert output.startswith(f"{toml}: note: rule r: numbers, true")
     assert "region" not in run("lint", toml, "--format", "sarif")[1]
     assert run("lint", files("good.json", [])) == (0, "0 rules, nothing to say\n", "")
