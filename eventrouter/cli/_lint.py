@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import typer
 
@@ -103,12 +104,12 @@ def _sarif(path: Path, placed: Sequence[tuple[Finding, _Place]]) -> dict[str, An
     return {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
-        "runs": [{"tool": {"driver": driver}, "results": results}],
+        "runs": [{"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}],
     }
 
 
 def _result(path: Path, finding: Finding, place: _Place) -> dict[str, Any]:
-    physical: dict[str, Any] = {"artifactLocation": {"uri": path.as_posix()}}
+    physical: dict[str, Any] = {"artifactLocation": {"uri": quote(path.as_posix(), errors="surrogateescape")}}
     if place.line:
         physical["region"] = {"startLine": place.line, "startColumn": place.column}
     location = {"physicalLocation": physical, "logicalLocations": [{"fullyQualifiedName": finding.path}]}

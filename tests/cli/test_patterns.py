@@ -117,11 +117,19 @@ def test_findings_as_sarif(files):
     assert (code, log["version"], driver["name"]) == (1, "2.1.0", "eventrouter")
     assert {result["ruleId"] for result in results} <= {rule["id"] for rule in driver["rules"]}
     assert results[0]["level"] == "error"
+    assert log["runs"][0]["columnKind"] == "unicodeCodePoints"
     assert results[0]["locations"][0]["physicalLocation"] == {
         "artifactLocation": {"uri": rules.as_posix()},
         "region": {"startLine": 3, "startColumn": 32},
     }
     assert results[2]["message"]["text"].endswith('(did you mean "prefix"?)')
+
+
+def test_sarif_names_files_as_uris(files):
+    rules = files("my rules #1.json", BAD)
+    results = json.loads(run("lint", rules, "--format", "sarif")[1])["runs"][0]["results"]
+    place = results[0]["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"].endswith("/my%20rules%20%231.json")
 
 
 TWICE = """[{"Name": "r", "EventPattern": {
