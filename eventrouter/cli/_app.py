@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import traceback
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -111,5 +112,9 @@ def _exit(run: Callable[[], bool]) -> NoReturn:
         code = 0 if run() else 1
     except (EventRouterError, OSError) as error:
         typer.echo(f"eventrouter: {printable(str(error))}", err=True)
+        code = 2
+    except Exception:  # noqa: BLE001 - whatever it is, it is reported in full
+        # Python's own exit code for what is not caught is 1, which would mean "no match".
+        typer.echo(f"eventrouter: this should not have happened, please report it:\n{traceback.format_exc()}", err=True)
         code = 2
     raise typer.Exit(code)

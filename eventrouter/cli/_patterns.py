@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -48,10 +49,12 @@ def explain_rules(rules: Path, event: str, event_bus_name: str) -> bool:
 
 
 def _read(place: str) -> bytes:
-    """Read a file, standard input, or an argument that is itself JSON."""
+    """Read a file, standard input, or an argument that is itself JSON: an object, or what should be one."""
     if place == "-":
         return sys.stdin.buffer.read()
-    return place.encode() if place.lstrip().startswith("{") else Path(place).read_bytes()
+    if place.lstrip().startswith(("{", "[", '"')):
+        return os.fsencode(place)  # the bytes of the argument, which may not be UTF-8
+    return Path(place).read_bytes()
 
 
 def _print(text: str) -> None:

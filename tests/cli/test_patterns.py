@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from eventrouter.cli import app
+from eventrouter.cli import _patterns, app
 from eventrouter.patterns import json_path, steps_of
 
 PATTERN = '{"source": ["shop"], "detail": {"n": [{"numeric": [">", 5]}]}}'
@@ -48,6 +48,11 @@ def test_a_pattern_is_tried_on_an_event(files):
         ('{"a": "x"}', "{}", 'eventrouter: "a" must be an object or an array at $.a, line 1 column 7 (write ["x"])\n'),
         (PATTERN, "nowhere.json", "eventrouter: [Errno 2] No such file or directory: 'nowhere.json'\n"),
         (PATTERN, "{", "eventrouter: Not JSON: "),
+        ('{"a":["\udcff"]}', "{}", "eventrouter: Malformed JSON: invalid UTF-8 at byte 7 at $\n"),
+        (PATTERN, '{"a":"\udcff"}', "eventrouter: Not JSON: 'utf-8' codec can't decode"),
+        ("[1]", "{}", "eventrouter: Filter is not an object at $, line 1 column 1 ("),
+        (PATTERN, "[]", "eventrouter: Event must be a JSON object\n"),
+        (PATTERN, ' "x"', "eventrouter: Event must be a JSON object\n"),
         ("-", "-", "eventrouter: Only one of the two can be read from standard input\n"),
         ('{"\\u001b[2J": 1}', "{}", 'eventrouter: "\\x1b[2J" must be'),
     ],
@@ -55,6 +60,17 @@ def test_a_pattern_is_tried_on_an_event(files):
 def test_what_cannot_be_used_is_told(pattern, event, error):
     code, output, errors = run("test-pattern", pattern, event)
     assert (code, output, errors[: len(error)]) == (2, "", error)
+
+
+def test_what_should_not_happen_is_no_verdict(monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(_patterns, "test_pattern", fail)
+    code, _, errors = run("test-pattern", PATTERN, "{}")
+    assert code == 2
+    assert errors.startswith("eventrouter: this should not have happened, please report it:\nTraceback")
+    assert "RuntimeError: broken" in errors
 
 
 RULES = {
