@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Any, Final, Self, TypeAlias
 
@@ -36,7 +37,8 @@ class EventEntry(msgspec.Struct, frozen=True):
         source: Who speaks, such as `shop.orders`. Names beginning with `aws.` are AWS's own.
         detail_type: What happened, free text of at most 128 characters.
         detail: A JSON object: a mapping, a pydantic model, a dataclass, or JSON text. It is encoded once, when the
-            entry is accepted; changing the mapping afterwards changes nothing. `Decimal` becomes a JSON number.
+            entry is accepted; changing the mapping afterwards changes nothing. `Decimal` becomes a JSON number; in a
+            model, only one that has no more digits than a double, for others would not come back the same.
         time: When it happened, an aware datetime; the time of acceptance if None. Kept to the second, in UTC.
         resources: ARNs or other names of what it is about, each at most 2,048 characters.
         event_bus_name: The bus that takes it.
@@ -236,10 +238,33 @@ def _children(path: str, value: dict[str, Any] | Sequence[Any]) -> Iterable[tupl
 def _encode_other(value: Any) -> Any:
     """Encode what msgspec does not know: pydantic models, as they encode themselves, and other mappings."""
     if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json", by_alias=True)
+        return _with_numbers(value.model_dump(mode="json", by_alias=True), value.model_dump(by_alias=True))
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"A {type(value).__name__} has no JSON form")
+
+
+def _with_numbers(dumped: Any, value: Any) -> Any:
+    """Make numbers of the decimals that pydantic has dumped as strings, where a number keeps all their digits.
+
+    Args:
+        dumped: What pydantic makes of a model in JSON.
+        value: The same in Python. What a serializer of the model's own has made of it differs, and stays.
+    """
+    if isinstance(value, Decimal):
+        return value if dumped == str(value) and _is_exact(value) else dumped
+    if isinstance(dumped, dict) and isinstance(value, dict) and len(dumped) == len(value):
+        return {
+            key: _with_numbers(item, other) for (key, item), other in zip(dumped.items(), value.values(), strict=True)
+        }
+    if isinstance(dumped, list) and isinstance(value, list | tuple) and len(dumped) == len(value):
+        return [_with_numbers(item, other) for item, other in zip(dumped, value, strict=True)]
+    return dumped
+
+
+def _is_exact(number: Decimal) -> bool:
+    """Say whether a decimal is the same when it is read as a JSON number, which most readers make a double."""
+    return number.is_finite() and Decimal(repr(float(number))) == number
 
 
 #: Decimal as number, since the patterns that look at money are numeric.

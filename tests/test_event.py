@@ -8,6 +8,7 @@ from collections import OrderedDict
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from types import MappingProxyType
+from typing import Annotated
 
 import msgspec
 import pydantic
@@ -88,6 +89,12 @@ class Order(pydantic.BaseModel):
     total: Decimal
 
 
+class Prices(pydantic.BaseModel):
+    net: Annotated[Decimal, pydantic.PlainSerializer("{:.2f}".format, when_used="json")]
+    all: list[Decimal | None]
+    by_tax: tuple[dict[str, Decimal], ...]
+
+
 @dataclasses.dataclass
 class Line:
     sku: str
@@ -103,7 +110,16 @@ class Line:
         (b' {"a" : 1 } ', b'{"a":1}'),
         (Line("x"), b'{"sku":"x"}'),
         ({"lines": [Line("x")]}, b'{"lines":[{"sku":"x"}]}'),
-        (Order(orderId="o", total=Decimal("1.50")), b'{"orderId":"o","total":"1.50"}'),
+        (Order(orderId="o", total=Decimal("1.50")), b'{"orderId":"o","total":1.50}'),
+        # What a double does not show would not come back the same, and a model's own serializer has its way.
+        (
+            Order(orderId="o", total=Decimal("0.12345678901234567890")),
+            b'{"orderId":"o","total":"0.12345678901234567890"}',
+        ),
+        (
+            Prices(net=Decimal(5), all=[Decimal("0.5"), None], by_tax=({"7": Decimal("1e2")},)),
+            b'{"net":"5.00","all":[0.5,null],"by_tax":[{"7":1E+2}]}',
+        ),
         ({"total": Decimal("1.50")}, b'{"total":1.50}'),
         ({"n": None}, b'{"n":null}'),
         ({"n": -(2**63), "m": 2**63 - 1}, b'{"n":-9223372036854775808,"m":9223372036854775807}'),
