@@ -4,7 +4,8 @@
 
     {"source": ["shop"], "detail": {"total": [gt(100)], "state": [anything_but("draft")]}}
 
-Nothing is checked here: `Pattern.parse` checks the whole, and says where it is wrong.
+Nothing is checked here: `Pattern.parse` checks the whole, and says where it is wrong. Values of Python become what they
+are in the JSON of events: decimals numbers, members of an enumeration their values, UUIDs, dates and times strings.
 """
 
 from __future__ import annotations
@@ -12,7 +13,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
+from datetime import date, time
+from decimal import Decimal
+from enum import Enum
 from typing import Any, TypeAlias, get_args
+from uuid import UUID
 
 from eventrouter.errors import PatternError
 
@@ -45,34 +50,34 @@ def wildcard(text: str) -> Data:
     return {"wildcard": text}
 
 
-def eq(number: float) -> Data:
+def eq(number: float | Decimal) -> Data:
     """Match that number."""
-    return {"numeric": ["=", number]}
+    return {"numeric": ["=", _plain(number)]}
 
 
-def gt(number: float) -> Data:
+def gt(number: float | Decimal) -> Data:
     """Match numbers greater than that."""
-    return {"numeric": [">", number]}
+    return {"numeric": [">", _plain(number)]}
 
 
-def ge(number: float) -> Data:
+def ge(number: float | Decimal) -> Data:
     """Match that number and greater ones."""
-    return {"numeric": [">=", number]}
+    return {"numeric": [">=", _plain(number)]}
 
 
-def lt(number: float) -> Data:
+def lt(number: float | Decimal) -> Data:
     """Match numbers less than that."""
-    return {"numeric": ["<", number]}
+    return {"numeric": ["<", _plain(number)]}
 
 
-def le(number: float) -> Data:
+def le(number: float | Decimal) -> Data:
     """Match that number and lesser ones."""
-    return {"numeric": ["<=", number]}
+    return {"numeric": ["<=", _plain(number)]}
 
 
-def between(low: float, high: float, *, with_low: bool = True, with_high: bool = True) -> Data:
+def between(low: float | Decimal, high: float | Decimal, *, with_low: bool = True, with_high: bool = True) -> Data:
     """Match numbers from *low* to *high*, each end included unless told otherwise."""
-    return {"numeric": [">=" if with_low else ">", low, "<=" if with_high else "<", high]}
+    return {"numeric": [">=" if with_low else ">", _plain(low), "<=" if with_high else "<", _plain(high)]}
 
 
 def cidr(network: str) -> Data:
@@ -86,23 +91,55 @@ def exists(present: bool = True) -> Data:
 
 
 def anything_but(*excluded: Data) -> Data:
-    """Match any value but these: strings, or numbers, or filters of one kind, such as two prefixes."""
+    """Match any value but these, or those of one list: strings, numbers, or filters of one kind, such as prefixes."""
+    if len(excluded) == 1 and isinstance(excluded[0], list | tuple | set | frozenset):
+        excluded = tuple(excluded[0])
     if excluded and all(isinstance(item, Mapping) and len(item) == 1 for item in excluded):
         [kind, *others] = {name for item in excluded for name in item}
         if not others:
             texts = [text for item in excluded for text in item.values()]
             return {"anything-but": {kind: texts if len(texts) > 1 else texts[0]}}
-    return {"anything-but": list(excluded)}
+    return {"anything-but": [_plain(item) for item in excluded]}
 
 
 def any_of(*alternatives: Data) -> list[Data]:
     """List what a field may be, values and filters: the array that a pattern has there."""
-    return list(alternatives)
+    return [_plain(item) for item in alternatives]
 
 
 def either(*branches: Mapping[str, Any]) -> dict[str, Any]:
     """Match what any of these patterns matches: `{**either({"a": [1]}, {"b": [2]}), "c": [3]}`."""
     return {"$or": list(branches)}
+
+
+def _plain(value: Any) -> Any:
+    """Give a value as it is in the JSON of events; what has no obvious form there stays, and is refused later."""
+    match value:
+        case Enum():
+            plain = _plain(value.value)
+        case Decimal():
+            plain = _number(value)
+        case UUID():
+            plain = str(value)
+        case date() | time():
+            plain = value.isoformat().replace("+00:00", "Z")
+        case Mapping():
+            plain = {name: _plain(item) for name, item in value.items()}
+        case list() | tuple():
+            plain = [_plain(item) for item in value]
+        case _:
+            plain = value
+    return plain
+
+
+def _number(value: Decimal) -> int | float | Decimal:
+    """Give the same number as JSON has it; a decimal that no double shows stays one."""
+    if not value.is_finite():
+        return value
+    if value == value.to_integral_value():
+        return int(value)
+    number = float(value)
+    return number if Decimal(repr(number)) == value else value
 
 
 def event_pattern(model: type[Any], /, **fields: Any) -> dict[str, Any]:
@@ -121,7 +158,7 @@ def event_pattern(model: type[Any], /, **fields: Any) -> dict[str, Any]:
             of either, or a dict of fields for a field that is itself a model or a dict.
 
     Raises:
-        PatternError: The model has no such field; names the nearest.
+        PatternError: The model has no such field, and the nearest is named; or a value has no form in JSON.
     """
     _fields_of(model, "$")
     name = model.__name__
@@ -166,17 +203,33 @@ def _in_json(name: str, field: Any, place: str) -> str:
 
 
 def _test(annotation: Any, test: Any, place: str) -> Any:
-    if isinstance(test, list | tuple):
-        return list(test)
-    if not isinstance(test, Mapping):
-        return [test]
-    inner = _model_in(annotation)
-    if inner is None:
-        return [test] if _is_filter(test) else dict(test)
-    if _is_filter(test) and not test.keys() <= inner.model_fields.keys():
+    if isinstance(test, Mapping) and (inner := _model_in(annotation)) is not None:
+        if not _is_filter(test) or test.keys() <= inner.model_fields.keys():
+            return _tests(inner, test, place)
         # It would be legal and mean something else: objects have no value, so even `exists` finds none (11.2).
         raise PatternError(f"{inner.__name__} is an object, and filters test values", place, "test one of its fields")
-    return _tests(inner, test, place)
+    return _wrapped(test, place)
+
+
+def _wrapped(test: Any, place: str) -> Any:
+    """Make the array of alternatives that a pattern has for a field; of a dict of fields, for each of them."""
+    if isinstance(test, Mapping) and not _is_filter(test):
+        return {name: _wrapped(inner, f"{place}.{name}") for name, inner in test.items()}
+    alternatives = [_plain(item) for item in (test if isinstance(test, list | tuple) else [test])]
+    for item in alternatives:
+        _check(item, place)
+    return alternatives
+
+
+def _check(value: Any, place: str) -> None:
+    """Refuse what is no JSON while the field is known."""
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            _check(item, place)
+    elif isinstance(value, Decimal):
+        raise PatternError(f"{value} is not a number that JSON keeps", place, "use at most 17 digits")
+    elif not isinstance(value, str | int | float | None):
+        raise PatternError(f"A {type(value).__name__} has no JSON form", place, "write it as it is in the event's JSON")
 
 
 def _is_filter(test: Mapping[str, Any]) -> bool:

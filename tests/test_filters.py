@@ -1,6 +1,10 @@
 """Filters as functions, and patterns for typed events."""
 
-from typing import ClassVar
+import enum
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, ClassVar
+from uuid import UUID
 
 import pytest
 from pydantic import AliasChoices, BaseModel, Field
@@ -28,6 +32,11 @@ from eventrouter.filters import (
 from tests.support import make_event
 
 
+class Tier(enum.Enum):
+    GOLD = "gold"
+    SILVER = "silver"
+
+
 @pytest.mark.parametrize(
     ("built", "data", "fits", "other"),
     [
@@ -49,6 +58,11 @@ from tests.support import make_event
         (exists(), {"exists": True}, None, {}),
         (exists(False), {"exists": False}, {}, None),
         (anything_but("a", "b"), {"anything-but": ["a", "b"]}, "c", "b"),
+        (anything_but(["x", "y"]), {"anything-but": ["x", "y"]}, "c", "y"),
+        (anything_but({5}), {"anything-but": [5]}, 6, 5),
+        (gt(Decimal("1.5")), {"numeric": [">", 1.5]}, 2, 1.5),
+        (between(Decimal(1), Decimal("1e1")), {"numeric": [">=", 1, "<=", 10]}, 10, 11),
+        (anything_but(Tier.GOLD), {"anything-but": ["gold"]}, "x", "gold"),
         (anything_but(prefix("a")), {"anything-but": {"prefix": "a"}}, "c", "ab"),
         (anything_but(wildcard("a*"), wildcard("b*")), {"anything-but": {"wildcard": ["a*", "b*"]}}, "c", "bc"),
     ],
@@ -70,6 +84,53 @@ def test_what_cannot_be_excluded_together_is_refused_by_the_parser():
     for mixed in ([prefix("a"), suffix("b")], ["a", 1], []):
         with pytest.raises(PatternError, match="Inside anything but list"):
             Pattern.parse({"a": [anything_but(*mixed)]})
+
+
+class Invoice(BaseModel):
+    number: UUID
+    due: datetime
+    day: date = date(2026, 3, 1)
+    tier: Tier = Tier.GOLD
+    total: Decimal = Decimal("0.1")
+    labels: dict[str, Any] = {}
+
+
+def invoice_pattern(**fields):
+    return Pattern.parse(event_pattern(Invoice, **fields))
+
+
+@pytest.mark.parametrize(
+    ("fields", "misses"),
+    [
+        ({"number": UUID(int=5)}, {"number": UUID(int=6)}),
+        ({"due": datetime(2026, 3, 1, 12, 30, 0, 5, tzinfo=UTC)}, {"due": datetime(2026, 3, 2, tzinfo=UTC)}),
+        ({"day": date(2026, 5, 1)}, {"day": date(2026, 5, 2)}),
+        ({"tier": Tier.SILVER}, {"tier": Tier.GOLD}),
+        ({"total": Decimal("500.10")}, {"total": Decimal("500.11")}),
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_values_of_python_match_what_a_model_becomes(fields, misses):
+    base = {"number": UUID(int=1), "due": datetime(2026, 3, 1, tzinfo=UTC)}
+    hit, miss = (make_event(Invoice(**{**base, **values})).to_dict() for values in (fields, misses))
+    pattern = invoice_pattern(**fields)
+    assert [pattern.matches({**event, "detail-type": "Invoice"}) for event in (hit, miss)] == [True, False]
+
+
+async def test_a_decimal_field_can_be_compared_with_numbers():
+    router = EventRouter()
+    seen = []
+
+    @router.on(Invoice, total=gt(Decimal(100)), labels={"vip": True, "tags": {"region": ["eu", prefix("us-")]}})
+    async def flag(invoice: Invoice) -> None:
+        seen.append(invoice.total)
+
+    labels = {"vip": True, "tags": {"region": "us-east-1"}}
+    async with router:
+        for total in ("50", "250.50"):
+            invoice = Invoice(number=UUID(int=5), due=datetime(2026, 3, 1, tzinfo=UTC), total=total, labels=labels)
+            await router.put_events([EventEntry("shop", "Invoice", invoice)])
+    assert seen == [Decimal("250.5")]
 
 
 class Customer(BaseModel):
@@ -106,14 +167,14 @@ def test_tests_of_fields_become_alternatives():
         OrderPlaced,
         total=gt(100),
         state=["paid", exists(False)],
-        customer={"tier": "gold", "address": {"city": ["Rome"]}},
+        customer={"tier": "gold", "address": {"city": "Rome", "zip": exists(False)}},
         items={"tier": any_of("gold", prefix("s"))},
         placed_by="me",
     )
     assert pattern["detail"] == {
         "total": [gt(100)],
         "state": ["paid", exists(False)],
-        "customer": {"tier": ["gold"], "address": {"city": ["Rome"]}},
+        "customer": {"tier": ["gold"], "address": {"city": ["Rome"], "zip": [exists(False)]}},
         "items": {"tier": ["gold", prefix("s")]},
         "placedBy": ["me"],
     }
@@ -133,6 +194,9 @@ class Chosen(BaseModel):
         (OrderPlaced, {"customer": {"teir": 1}}, 'Customer has no field teir at $.detail.customer.teir (did you mean "tier"?)'),
         (OrderPlaced, {"customer": exists(False)}, "Customer is an object, and filters test values at $.detail.customer (test one of its fields)"),
         (Chosen, {"either": "x"}, "either has several aliases in JSON at $.detail.either (write the pattern as data)"),
+        (Invoice, {"total": gt(Decimal("0.12345678901234567890"))}, "0.12345678901234567890 is not a number that JSON keeps at $.detail.total (use at most 17 digits)"),
+        (Invoice, {"total": Decimal("NaN")}, "NaN is not a number that JSON keeps at $.detail.total (use at most 17 digits)"),
+        (Invoice, {"labels": {"age": timedelta(1)}}, "A timedelta has no JSON form at $.detail.labels.age (write it as it is in the event's JSON)"),
         (int, {}, "<class 'int'> is not a pydantic model at $"),
     ],
     ids=str,
