@@ -15,7 +15,8 @@ from eventrouter.patterns._tree import Alternatives, to_json
 from eventrouter.patterns._written import repeats, written
 
 MAXIMUM_LENGTH: Final = 2_048  # characters (EventBridge quotas; may be raised to 4,096)
-_UNWRITABLE: Final = 4_301  # digits of an integer that Python does not write, and so at least as many characters
+#: What Python does not write, an integer of as many digits or objects nested a thousand deep, has at least as many.
+_UNWRITABLE: Final = 4_301
 
 _GRAVITY: Final = ("error", "warning", "note")
 
@@ -69,7 +70,7 @@ def _length(pattern: Pattern | str | bytes | Mapping[str, Any], parsed: Pattern)
     if isinstance(pattern, str | bytes):
         return len(pattern_text(pattern))
     length = _UNWRITABLE
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         length = len(to_json(parsed.document, is_sorted=False))
     return length
 
