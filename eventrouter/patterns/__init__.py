@@ -1,6 +1,8 @@
 """The pattern language, pure: what an event pattern means, one pattern at a time."""
 
+from eventrouter.patterns._addresses import parse_address
 from eventrouter.patterns._draft import Change
+from eventrouter.patterns._evaluate import Trail, in_order, leaves_match
 from eventrouter.patterns._explain import BranchExplanation, Explanation, FieldExplanation, Found
 from eventrouter.patterns._findings import CODES, Finding
 from eventrouter.patterns._lint import has_wildcards, lint
@@ -11,6 +13,7 @@ from eventrouter.patterns._operators import (
     EqualsIgnoreCase,
     Exactly,
     Exists,
+    Leaf,
     Literal,
     Numeric,
     Prefix,
@@ -19,7 +22,7 @@ from eventrouter.patterns._operators import (
 )
 from eventrouter.patterns._pattern import Pattern, read_event
 from eventrouter.patterns._places import json_path, steps_of
-from eventrouter.patterns._tree import Alternatives, AnyOf, Fields
+from eventrouter.patterns._tree import Alternatives, AnyOf, Fields, SubRule
 
 __all__ = [
     "CODES",
@@ -38,15 +41,21 @@ __all__ = [
     "Fields",
     "Finding",
     "Found",
+    "Leaf",
     "Literal",
     "Numeric",
     "Pattern",
     "Prefix",
+    "SubRule",
     "Suffix",
+    "Trail",
     "Wildcard",
     "has_wildcards",
+    "in_order",
     "json_path",
+    "leaves_match",
     "lint",
+    "parse_address",
     "read_event",
     "steps_of",
 ]

@@ -41,19 +41,19 @@ class Evaluator:
     """
 
     def __init__(self, sub_rules: Iterable[SubRule]) -> None:
-        self.rules = [_in_order(rule) for rule in sub_rules]
+        self.rules = [in_order(rule) for rule in sub_rules]
         self.paths = {field.path for rule in self.rules for field in rule}
         self.prefixes = {prefix for path in self.paths for prefix in _prefixes(path)}
 
     def matches(self, event: Mapping[str, Any]) -> bool:
         """Say whether any sub-rule matches the event."""
         leaves = self._flatten(event)
-        return any(_matches(rule, leaves) for rule in self.rules)
+        return any(leaves_match(rule, leaves) for rule in self.rules)
 
     def verdicts(self, event: Mapping[str, Any]) -> list[bool]:
         """Say of each sub-rule whether it matches the event."""
         leaves = self._flatten(event)
-        return [_matches(rule, leaves) for rule in self.rules]
+        return [leaves_match(rule, leaves) for rule in self.rules]
 
     def _flatten(self, event: Mapping[str, Any]) -> Leaves:
         """Collect the leaves that the pattern looks at. A loop, as an event may be nested deeply."""
@@ -79,7 +79,8 @@ class Evaluator:
         return leaves
 
 
-def _in_order(rule: SubRule) -> list[Field]:
+def in_order(rule: SubRule) -> list[Field]:
+    """Give the fields of a sub-rule in the order in which they are tried."""
     fields = [Field(path, filters, _ABSENCE in filters) for path, filters in rule.items()]
     return sorted(fields, key=lambda field: in_javas_order(field.path))
 
@@ -96,7 +97,8 @@ def _prefixes(path: str) -> Iterator[str]:
         end = path.find(".", end + 1)
 
 
-def _matches(rule: Sequence[Field], leaves: Leaves) -> bool:
+def leaves_match(rule: Sequence[Field], leaves: Leaves) -> bool:
+    """Say whether a leaf can be found for each field of a sub-rule, `in_order`, such that all go together."""
     fitting: list[set[Trail]] = []
     for field in rule:
         found = leaves.get(field.path, ())
