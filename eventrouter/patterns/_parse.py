@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from eventrouter.patterns._expressions import MORE_KEYS, OPERATORS, Cursor, RefusedError, plain, text_of
+from eventrouter.patterns._cursor import Cursor, shown
+from eventrouter.patterns._expressions import MORE_KEYS, OPERATORS
 from eventrouter.patterns._json import Scalar
 from eventrouter.patterns._operators import ContentFilter, Literal
-from eventrouter.patterns._tree import Alternatives, AnyOf, Fields
+from eventrouter.patterns._tree import Alternatives, AnyOf, Fields, dumps
 
 #: Names that event-ruler keeps for itself, and so nobody may use inside `$or` (12.6).
 RESERVED: Final = frozenset(
@@ -43,7 +44,7 @@ class Parser:
         """
         begun = self._cursor.reader.begin()
         if begun != "{":
-            raise self._cursor.refused("Filter is not an object", hint='write {"field": [value, ...]}')
+            raise self._cursor.refused("Filter is not an object", 'write {"field": [value, ...]}')
         fields = self._fields(inside_or=False)
         self._cursor.reader.end()
         return fields
@@ -57,20 +58,27 @@ class Parser:
                 members.append((name, self._any_of()))
             else:
                 if inside_or and name in RESERVED:
-                    raise self._cursor.refused(f"{name} is Ruler reserved fieldName which cannot be used inside $or.")
+                    raise self._reserved(name)
                 members.append((name, self._node(name, inside_or=inside_or)))
             self._cursor.steps.pop()
         if not members:
             hint = 'to match every event write {"source": [{"prefix": ""}]}'
-            raise RefusedError("Empty objects are not allowed", tuple(self._cursor.steps), start, hint)
+            raise self._cursor.refused("Empty objects are not allowed", hint, start)
         return Fields(tuple(members))
+
+    def _reserved(self, name: str) -> Exception:
+        above = self._cursor.steps[-2] if len(self._cursor.steps) > 1 else 0
+        hint = "write the field beside $or, or a rule for each branch"
+        if isinstance(above, str):
+            hint = f"write {dumps(f'{above}.{name}')} in one, which means the same"
+        return self._cursor.refused(f"{name} is Ruler reserved fieldName which cannot be used inside $or.", hint)
 
     def _node(self, name: str, *, inside_or: bool) -> Fields | Alternatives:
         begun = self._cursor.reader.begin()
         if begun == "{":
             return self._fields(inside_or=inside_or)
         if isinstance(begun, Scalar):
-            raise self._cursor.refused(f'"{name}" must be an object or an array', f"write [{text_of(begun)}]")
+            raise self._cursor.refused(f'"{name}" must be an object or an array', f"write [{shown(begun)}]")
         start = self._cursor.reader.offset
         filters = []
         for index in self._cursor.reader.items():
@@ -78,35 +86,35 @@ class Parser:
             filters.append(self._alternative())
             self._cursor.steps.pop()
         if not filters:
-            raise RefusedError(
-                "Empty arrays are not allowed", tuple(self._cursor.steps), start, "name at least one value"
-            )
+            raise self._cursor.refused("Empty arrays are not allowed", "name at least one value", start)
         return Alternatives(tuple(filters))
 
     def _any_of(self) -> AnyOf:
-        start = (self._cursor.reader.begin(), self._cursor.reader.offset)
-        if start[0] != "[":
+        begun = self._cursor.reader.begin()
+        start = self._cursor.reader.offset
+        if begun != "[":
             raise self._cursor.refused("It must be an Array followed with $or.", 'write "$or": [{...}, {...}]')
         branches = []
         for index in self._cursor.reader.items():
             self._cursor.steps.append(index)
             if self._cursor.reader.begin() != "{":
-                raise self._cursor.refused("Only JSON object is allowed in array of $or relationship.")
+                hint = 'write {"field": [value, ...]}'
+                raise self._cursor.refused("Only JSON object is allowed in array of $or relationship.", hint)
             branches.append(self._fields(inside_or=True))
             self._cursor.steps.pop()
         if len(branches) < 2:  # noqa: PLR2004 - an alternative needs two
-            raise RefusedError(
-                "There must have at least 2 Objects in $or relationship.", tuple(self._cursor.steps), start[1]
-            )
+            hint = "write the fields of the one branch beside the others" if branches else "write two branches or more"
+            raise self._cursor.refused("There must have at least 2 Objects in $or relationship.", hint, start)
         self.combinations *= len(branches)
         return AnyOf(tuple(branches))
 
     def _alternative(self) -> ContentFilter:
         begun = self._cursor.reader.begin()
         if isinstance(begun, Scalar):
-            return Literal.of(plain(begun))
+            return Literal.of(self._cursor.plain(begun))
         if begun == "[":
-            raise self._cursor.refused("Match value must be String, number, true, false, or null")
+            hint = "write the values of the inner list in the outer one"
+            raise self._cursor.refused("Match value must be String, number, true, false, or null", hint)
         return self._cursor.expression(
             OPERATORS, "Match expression name not found", "Unrecognized match type {}", MORE_KEYS.get
         )

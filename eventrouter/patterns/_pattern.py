@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Final, Self
 
 from eventrouter.errors import InvalidEventError, PatternComplexityError, PatternError
+from eventrouter.patterns._cursor import RefusedError
 from eventrouter.patterns._evaluate import Evaluator
 from eventrouter.patterns._explain import Explanation, explain
-from eventrouter.patterns._expressions import RefusedError
 from eventrouter.patterns._json import JsonSyntaxError, decoded, line_and_column, read_event_text
 from eventrouter.patterns._parse import Parser
 from eventrouter.patterns._places import json_path
