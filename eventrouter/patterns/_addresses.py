@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-_IPV4: Final = re.compile(r"([0-9]+)\.([0-9]+)\.([0-9]+)\.([0-9]+)")
-_IPV6: Final = re.compile(r"[0-9a-fA-F:]*:[0-9a-fA-F:]*")
+# Possessive, so that nothing is looked at twice.
+_IPV4: Final = re.compile(r"([0-9]++)\.([0-9]++)\.([0-9]++)\.([0-9]++)")
+_IPV6: Final = re.compile(r"[0-9a-fA-F]*+:[0-9a-fA-F:]*+")
 _GROUP: Final = re.compile(r"[0-9a-fA-F]{1,4}")
 _MAPPED: Final = 0xFFFF << 32  # ::ffff:0:0/96, IPv4 in IPv6's clothes
 

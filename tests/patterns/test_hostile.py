@@ -52,6 +52,15 @@ def test_large_patterns_and_events_are_no_trouble():
     assert Pattern.parse({"a": ["value-499999"]}).matches_json(text)
 
 
+@pytest.mark.parametrize(
+    "text", ["/" * 200_000 + "x", ":" * 200_000 + "g/8", "1" * 200_000 + "/8", "1." * 200_000 + "/8"]
+)
+def test_long_texts_that_are_no_networks_are_read_once(text):
+    with pytest.raises(PatternError, match=r"Malformed CIDR|Nonstandard IP address") as caught:
+        Pattern.parse({"a": [{"cidr": text}]})
+    assert len(str(caught.value)) < 600
+
+
 def test_a_bomb_of_alternatives_is_refused_before_it_is_multiplied_out():
     bomb = {f"f{n}": {"$or": [{f"g{m}": [1]} for m in range(10)]} for n in range(8)}
     with pytest.raises(PatternComplexityError, match="100000000 combinations"):
