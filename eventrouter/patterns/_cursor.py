@@ -44,6 +44,10 @@ class RefusedError(Exception):
         self.reason, self.steps, self.offset, self.hint = reason, tuple(steps), offset, hint
 
 
+class TooComplexError(RefusedError):
+    """A pattern is past a limit that protects the process."""
+
+
 class Cursor:
     """A place in the text of a pattern.
 
@@ -59,6 +63,10 @@ class Cursor:
     def refused(self, reason: str, hint: str, offset: int | None = None) -> RefusedError:
         """Give the error that refuses what is here, or the value at *offset* that these steps lead to."""
         return RefusedError(reason, self.steps, self.reader.offset if offset is None else offset, hint)
+
+    def too_complex(self, reason: str, hint: str) -> TooComplexError:
+        """Give the error that says that what is here is past a limit."""
+        return TooComplexError(reason, self.steps, self.reader.offset, hint)
 
     def expression(
         self,

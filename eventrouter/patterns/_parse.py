@@ -5,13 +5,18 @@ The order of the checks is event-ruler's: the first problem of the document is t
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from eventrouter.patterns._cursor import Cursor, shown
 from eventrouter.patterns._expressions import MORE_KEYS, OPERATORS
 from eventrouter.patterns._json import Scalar
 from eventrouter.patterns._operators import ContentFilter, Literal
+from eventrouter.patterns._recursion import Task, run
 from eventrouter.patterns._tree import Alternatives, AnyOf, Fields, dumps
+
+MAXIMUM_LEVELS: Final = 256  # of names that lead to a field, and `$or` around it
+MAXIMUM_PATH: Final = 4_096  # characters of these names: as many as EventBridge allows a whole pattern
+UNCOUNTED: Final = 10**18  # combinations; that many are not told apart any more
 
 #: Names that event-ruler keeps for itself, and so nobody may use inside `$or` (12.6).
 RESERVED: Final = frozenset(
@@ -24,11 +29,19 @@ RESERVED: Final = frozenset(
 )  # fmt: skip
 
 
+class _Place(NamedTuple):
+    """What the limits are about."""
+
+    levels: int = 0
+    length: int = -1  # of the path, joined by dots: the first name has none before it
+    inside_or: bool = False
+
+
 class Parser:
     """Reads one pattern.
 
     Attributes:
-        combinations: The product of the lengths of all `$or` arrays.
+        combinations: The product of the lengths of all `$or` arrays, or `UNCOUNTED` if that is less.
     """
 
     def __init__(self, text: str) -> None:
@@ -45,26 +58,40 @@ class Parser:
         begun = self._cursor.reader.begin()
         if begun != "{":
             raise self._cursor.refused("Filter is not an object", 'write {"field": [value, ...]}')
-        fields = self._fields(inside_or=False)
+        fields = run(self._fields(_Place()))
         self._cursor.reader.end()
         return fields
 
-    def _fields(self, *, inside_or: bool) -> Fields:
+    def _fields(self, place: _Place) -> Task[Fields]:
         members: list[tuple[str, Fields | Alternatives | AnyOf]] = []
         start = self._cursor.reader.offset
         for name in self._cursor.reader.names():
+            inner = self._inside(place, name)
             self._cursor.steps.append(name)
             if name == "$or":
-                members.append((name, self._any_of()))
+                members.append((name, (yield self._any_of(inner))))
             else:
-                if inside_or and name in RESERVED:
+                if place.inside_or and name in RESERVED:
                     raise self._reserved(name)
-                members.append((name, self._node(name, inside_or=inside_or)))
+                members.append((name, (yield self._node(name, inner))))
             self._cursor.steps.pop()
         if not members:
             hint = 'to match every event write {"source": [{"prefix": ""}]}'
             raise self._cursor.refused("Empty objects are not allowed", hint, start)
         return Fields(tuple(members))
+
+    def _inside(self, place: _Place, name: str) -> _Place:
+        if name == "$or":
+            inner = _Place(place.levels + 1, place.length, inside_or=True)
+        else:
+            inner = _Place(place.levels + 1 + name.count("."), place.length + 1 + len(name), place.inside_or)
+        if inner.levels > MAXIMUM_LEVELS:
+            hint = f"{MAXIMUM_LEVELS} levels are allowed, and a dot in a name is one"
+            raise self._cursor.too_complex("The pattern is nested too deeply", hint)
+        if inner.length > MAXIMUM_PATH:
+            hint = f"{MAXIMUM_PATH:,} characters are allowed"
+            raise self._cursor.too_complex("The names that lead to a field are too long", hint)
+        return inner
 
     def _reserved(self, name: str) -> Exception:
         above = self._cursor.steps[-2] if len(self._cursor.steps) > 1 else 0
@@ -73,10 +100,11 @@ class Parser:
             hint = f"write {dumps(f'{above}.{name}')} in one, which means the same"
         return self._cursor.refused(f"{name} is Ruler reserved fieldName which cannot be used inside $or.", hint)
 
-    def _node(self, name: str, *, inside_or: bool) -> Fields | Alternatives:
+    def _node(self, name: str, place: _Place) -> Task[Fields | Alternatives]:
         begun = self._cursor.reader.begin()
         if begun == "{":
-            return self._fields(inside_or=inside_or)
+            fields: Fields = yield self._fields(place)
+            return fields
         if isinstance(begun, Scalar):
             raise self._cursor.refused(f'"{name}" must be an object or an array', f"write [{shown(begun)}]")
         start = self._cursor.reader.offset
@@ -89,7 +117,7 @@ class Parser:
             raise self._cursor.refused("Empty arrays are not allowed", "name at least one value", start)
         return Alternatives(tuple(filters))
 
-    def _any_of(self) -> AnyOf:
+    def _any_of(self, place: _Place) -> Task[AnyOf]:
         begun = self._cursor.reader.begin()
         start = self._cursor.reader.offset
         if begun != "[":
@@ -100,12 +128,12 @@ class Parser:
             if self._cursor.reader.begin() != "{":
                 hint = 'write {"field": [value, ...]}'
                 raise self._cursor.refused("Only JSON object is allowed in array of $or relationship.", hint)
-            branches.append(self._fields(inside_or=True))
+            branches.append((yield self._fields(place)))
             self._cursor.steps.pop()
         if len(branches) < 2:  # noqa: PLR2004 - an alternative needs two
             hint = "write the fields of the one branch beside the others" if branches else "write two branches or more"
             raise self._cursor.refused("There must have at least 2 Objects in $or relationship.", hint, start)
-        self.combinations *= len(branches)
+        self.combinations = min(self.combinations * len(branches), UNCOUNTED)
         return AnyOf(tuple(branches))
 
     def _alternative(self) -> ContentFilter:

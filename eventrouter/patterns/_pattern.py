@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final, Self
 
 from eventrouter.errors import InvalidEventError, PatternComplexityError, PatternError
-from eventrouter.patterns._cursor import RefusedError
+from eventrouter.patterns._cursor import RefusedError, TooComplexError
 from eventrouter.patterns._evaluate import Evaluator
 from eventrouter.patterns._explain import Explanation, explain
 from eventrouter.patterns._json import JsonSyntaxError, decoded, line_and_column, read_event_text
-from eventrouter.patterns._parse import Parser
+from eventrouter.patterns._parse import UNCOUNTED, Parser
 from eventrouter.patterns._places import json_path
-from eventrouter.patterns._tree import Fields, SubRule, expand, to_json
+from eventrouter.patterns._tree import Fields, SubRule, dumps, expand, to_json
 
 MAXIMUM_COMBINATIONS: Final = 1_000  # of `$or` branches (EventBridge user guide)
-MAXIMUM_FIELDS: Final = 256  # of one sub-rule (event-ruler)
 
 
 class Pattern:
@@ -66,27 +64,20 @@ class Pattern:
         parser = Parser(text)
         try:
             document = parser.parse()
-            if parser.combinations > maximum_combinations:
-                raise PatternComplexityError(
-                    f"$or has {parser.combinations} combinations, more than {maximum_combinations}",
-                    hint="split the rule, or raise maximum_combinations",
-                )
-            pattern = cls(document)
         except RefusedError as error:
+            kind = PatternComplexityError if isinstance(error, TooComplexError) else PatternError
             place = line_and_column(text, error.offset) if is_text else (None, None)
-            raise PatternError(error.reason, json_path(error.steps), error.hint, *place) from None
+            raise kind(error.reason, json_path(error.steps), error.hint, *place) from None
         except JsonSyntaxError as error:
             place = line_and_column(text, error.offset) if is_text else (None, None)
             raise PatternError(f"Malformed JSON: {error.problem}", "$", "", *place) from None
-        except RecursionError:
-            raise PatternComplexityError("The pattern is nested too deeply") from None
-        except ValueError as error:
-            if isinstance(error, PatternError):
-                raise
-            raise PatternComplexityError(str(error)) from None
-        if any(len(rule) > MAXIMUM_FIELDS for rule in pattern.sub_rules):
-            raise PatternComplexityError(f"The pattern has more than {MAXIMUM_FIELDS} fields")
-        return pattern
+        if parser.combinations > maximum_combinations:
+            number = f"{parser.combinations}" if parser.combinations < UNCOUNTED else f"{UNCOUNTED} or more"
+            raise PatternComplexityError(
+                f"$or has {number} combinations, more than {maximum_combinations}",
+                hint="split the rule, or raise maximum_combinations",
+            )
+        return cls(document)
 
     def matches(self, event: Mapping[str, Any]) -> bool:
         """Say whether the event, as data, satisfies the pattern.
@@ -163,16 +154,10 @@ def read_event(text: str | bytes) -> dict[str, Any]:
 def pattern_text(source: str | bytes | Mapping[str, Any]) -> str:
     """Give the JSON text of a pattern: one way of reading serves text and data."""
     try:
-        return decoded(source) if isinstance(source, str | bytes) else json.dumps(source, default=_as_dict)
+        return decoded(source) if isinstance(source, str | bytes) else dumps(source)
+    except PatternError:
+        raise
     except UnicodeDecodeError as error:
         raise PatternError(f"Malformed JSON: invalid UTF-8 at byte {error.start}") from error
-    except RecursionError:
-        raise PatternComplexityError("The pattern is nested too deeply") from None
     except (TypeError, ValueError) as error:
         raise PatternError(f"Not a JSON value: {error}") from error
-
-
-def _as_dict(value: object) -> object:
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"a {type(value).__name__} has no JSON form")

@@ -6,9 +6,14 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
+from eventrouter.errors import PatternComplexityError
 from eventrouter.patterns._operators import ContentFilter
+from eventrouter.patterns._recursion import Task, run
+
+MAXIMUM_FIELDS: Final = 256  # of one sub-rule (event-ruler)
+_DEEPEST: Final = 600  # levels of JSON in data: more than a pattern may have, each `$or` being two
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,43 +46,107 @@ def expand(fields: Fields) -> tuple[SubRule, ...]:
 
     A path that comes again replaces what it was, in the order of the document: so a branch overrides what stands
     before its `$or`, and is overridden by what stands behind it (12.3).
+
+    Raises:
+        PatternComplexityError: A sub-rule has too many fields.
     """
-    return _expanded(fields, None, ({},))
+    return tuple(run(_expanded(fields, None, [{}])))
 
 
-def _expanded(fields: Fields, path: str | None, rules: tuple[SubRule, ...]) -> tuple[SubRule, ...]:
+_Rules: TypeAlias = list[dict[str, tuple[ContentFilter, ...]]]
+
+
+def _expanded(fields: Fields, path: str | None, rules: _Rules) -> Task[_Rules]:
     for name, node in fields.members:
         if isinstance(node, AnyOf):
-            rules = tuple(rule for branch in node.branches for rule in _expanded(branch, path, rules))
+            multiplied: _Rules = []
+            for branch in node.branches:
+                multiplied += yield _expanded(branch, path, [rule.copy() for rule in rules])
+            rules = multiplied
             continue
         full = name if path is None else f"{path}.{name}"
         if isinstance(node, Fields):
-            rules = _expanded(node, full, rules)
-        else:
-            rules = tuple({**rule, full: node.filters} for rule in rules)
+            rules = yield _expanded(node, full, rules)
+            continue
+        for rule in rules:
+            rule[full] = node.filters
+            if len(rule) > MAXIMUM_FIELDS:
+                raise PatternComplexityError(
+                    f"The pattern has more than {MAXIMUM_FIELDS} fields", hint="split the rule"
+                )
     return rules
 
 
 def to_json(fields: Fields, *, is_sorted: bool) -> str:
     """Write a pattern as compact JSON; sorted, names and alternatives stand in a fixed order, each once."""
-    members = [f"{dumps(name)}:{_node_to_json(node, is_sorted=is_sorted)}" for name, node in fields.members]
-    return "{" + ",".join(sorted(members) if is_sorted else members) + "}"
+    return run(_written(fields, is_sorted=is_sorted))
 
 
-def _node_to_json(node: Fields | Alternatives | AnyOf, *, is_sorted: bool) -> str:
-    if isinstance(node, Fields):
-        return to_json(node, is_sorted=is_sorted)
-    if isinstance(node, AnyOf):
-        parts = [to_json(branch, is_sorted=is_sorted) for branch in node.branches]
-    else:
-        parts = list(dict.fromkeys(dumps(content_filter.to_data()) for content_filter in node.filters))
-    return "[" + ",".join(sorted(parts) if is_sorted else parts) + "]"
+def _written(fields: Fields, *, is_sorted: bool) -> Task[str]:
+    members = []
+    for name, node in fields.members:
+        if isinstance(node, Fields):
+            text = yield _written(node, is_sorted=is_sorted)
+        else:
+            parts = []
+            if isinstance(node, AnyOf):
+                for branch in node.branches:
+                    parts.append((yield _written(branch, is_sorted=is_sorted)))  # noqa: PERF401 - no comprehension may yield
+            else:
+                parts = list(dict.fromkeys(dumps(test.to_data()) for test in node.filters))
+            text = f"[{','.join(sorted(parts) if is_sorted else parts)}]"
+        members.append(f"{dumps(name)}:{text}")
+    return f"{{{','.join(sorted(members) if is_sorted else members)}}}"
 
 
 def dumps(value: Any) -> str:
-    """Write a value of a pattern or an event as compact JSON."""
+    """Write a value of a pattern or an event as compact JSON.
+
+    Raises:
+        TypeError: A part of it has no JSON form.
+        ValueError: It contains itself.
+        PatternComplexityError: It is nested too deeply for a pattern.
+    """
+    pieces: list[str] = []
+    run(_write(value, pieces, set()))
+    return "".join(pieces)
+
+
+def _write(value: Any, pieces: list[str], around: set[int]) -> Task[None]:
+    if not isinstance(value, Mapping | list | tuple):
+        pieces.append(_scalar(value))
+        return
+    if id(value) in around:
+        raise ValueError("it contains itself")
+    if len(around) > _DEEPEST:
+        raise PatternComplexityError("The pattern is nested too deeply")
+    around.add(id(value))
+    brackets, separator = "{}" if isinstance(value, Mapping) else "[]", ""
+    pieces.append(brackets[0])
+    for item in value:
+        pieces.append(separator)
+        separator = ","
+        member = item
+        if isinstance(value, Mapping):
+            if not isinstance(item, str):
+                raise TypeError(f"a name is a {type(item).__name__}, not a string")
+            pieces += (_scalar(item), ":")
+            member = value[item]
+        if isinstance(member, Mapping | list | tuple):
+            yield _write(member, pieces, around)
+        else:
+            pieces.append(_scalar(member))
+    pieces.append(brackets[1])
+    around.remove(id(value))
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, str):
+        # Lone surrogates have no UTF-8, so a text that holds one is escaped.
+        text = json.dumps(value, ensure_ascii=False)
+        return text if text.isprintable() else json.dumps(value)
     if isinstance(value, float) and math.isinf(value):
         return "1e999" if value > 0 else "-1e999"  # a literal past all doubles is any of them
-    # Lone surrogates have no UTF-8, so a text that holds one is escaped.
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return text if text.isprintable() else json.dumps(value, separators=(",", ":"))
+    if value is None or isinstance(value, bool | int | float):
+        return json.dumps(value)
+    raise TypeError(f"a {type(value).__name__} has no JSON form")

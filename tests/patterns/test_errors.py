@@ -114,6 +114,17 @@ def test_the_path_and_the_column_are_of_the_same_thing(text, culprit):
     assert found == json.JSONDecoder().raw_decode(text, error.column - 1)[0]
 
 
+@pytest.mark.parametrize(
+    "text",
+    ['{"a":"%s"}', '{"a":[{"%s":1}]}', '{"a":[{"cidr":"%s:"}]}', '{"a":[{"cidr":"%s/8"}]}', '{"a":[{"numeric":["%s"]}]}',
+     '{"a":[{"numeric":[">",1,"%s"]}]}', '{"a":[{"prefix":{"%s":"x"}}]}', '{"%s":1}'],
+)  # fmt: skip
+def test_a_message_is_short_however_long_the_culprit(text):
+    error = refused(text % ("9" * 1_000_000))
+    assert len(str(error)) < 700
+    assert len(error.path) < 20
+
+
 def test_what_a_hint_shows_is_json():
     assert refused({"a": 'say "\ud800"\n'}).hint == r'write ["say \"\ud800\"\n"]'
     assert refused({"a": "x" * 100}).hint == f'write ["{"x" * 60}..."]'
@@ -185,9 +196,8 @@ def test_what_is_no_json_is_refused(source, reason):
     [
         ({"$or": [{"a": [1]}] * 10 + [{"$or": [{"b": [1]}] * 101}]}, "$or has 1111 combinations, more than 1000"),
         ({f"f{n}": [1] for n in range(257)}, "The pattern has more than 256 fields"),
-        ('{"a":[%s]}' % ("9" * 200_000), "an integer has more than 100,000 digits"),
     ],
-    ids=["combinations", "fields", "digits"],
+    ids=["combinations", "fields"],
 )
 def test_limits_that_protect_the_process_are_told_apart(document, reason):
     with pytest.raises(PatternComplexityError, match=reason.replace("$", r"\$")):

@@ -1,10 +1,14 @@
 """Input that is made to hurt: the work grows with its size, and nothing crashes."""
 
+import copy
+import inspect
 import json
+import pickle
+import sys
 
 import pytest
 
-from eventrouter import InvalidEventError, Pattern, PatternComplexityError, PatternError
+from eventrouter import InvalidEventError, Pattern, PatternComplexityError, PatternError, lint
 from eventrouter.patterns import _evaluate
 from eventrouter.patterns._operators import Wildcard
 
@@ -19,17 +23,66 @@ def nested(levels):
     return document
 
 
-def test_deep_patterns_are_refused():
-    for source in (nested(DEEP), '{"a":' * DEEP + "[1]" + "}" * DEEP):
-        with pytest.raises(PatternComplexityError, match="nested too deeply"):
-            Pattern.parse(source)
-    with pytest.raises(PatternError):
+def branches(levels):
+    document = {"a": [1]}
+    for _ in range(levels - 1):
+        document = {"$or": [document, {"b": [1]}]}
+    return document
+
+
+def deep_in_the_stack(function, frames=None):
+    """Call *function* where 100 frames are left."""
+    frames = sys.getrecursionlimit() - len(inspect.stack(0)) - 100 if frames is None else frames
+    return deep_in_the_stack(function, frames - 1) if frames else function()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        nested(DEEP),
+        '{"a":' * DEEP + "[1]" + "}" * DEEP,
+        {".".join("a" * 257): [1]},
+        nested(257),
+        branches(257),
+        json.dumps(branches(257)),
+        {"a" * 4_097: [1]},
+        {"a" * 2_048: {"b" * 2_048: [1]}},
+    ],
+    ids=["data", "text", "dots", "257", "or", "or as text", "long name", "long names"],
+)
+def test_patterns_whose_fields_are_far_down_are_refused_wherever_they_are_read(source):
+    for read in (Pattern.parse, lambda source: deep_in_the_stack(lambda: Pattern.parse(source))):
+        with pytest.raises(PatternComplexityError, match=r"nested too deeply|names that lead to a field are too long"):
+            read(source)
+
+
+def test_the_first_problem_of_a_deep_text_counts():
+    with pytest.raises(PatternError, match="Unrecognized match type a"):
         Pattern.parse('{"a":[' * DEEP)
 
 
-def test_patterns_as_deep_as_aws_allows_text_are_read():
-    """4,096 characters are room for 400 levels and more."""
-    assert Pattern.parse(nested(300)).matches(nested(300))
+def test_data_that_contains_itself_is_no_pattern():
+    around = {"a": [1]}
+    around["b"] = {"c": around}
+    with pytest.raises(PatternError, match="Not a JSON value: it contains itself"):
+        Pattern.parse(around)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [nested(256), {".".join("a" * 256): [1]}, branches(8), {"a" * 2_000: {"b" * 2_095: [1]}}],
+    ids=["256", "dots", "or", "long names"],
+)
+def test_what_is_read_is_written_copied_and_matched_wherever_that_is(source):
+    pattern = Pattern.parse(source)
+    assert deep_in_the_stack(lambda: Pattern.parse(str(pattern))) == pattern
+    assert deep_in_the_stack(lambda: str(pattern)) in repr(pattern)
+    assert deep_in_the_stack(lambda: pickle.loads(pickle.dumps(pattern))) == pattern
+    assert deep_in_the_stack(lambda: copy.deepcopy(pattern)) == pattern
+    assert deep_in_the_stack(lambda: hash(pattern)) == hash(pattern)
+    assert deep_in_the_stack(lambda: pattern.matches(source)) is ("$or" not in source)
+    assert deep_in_the_stack(lambda: pattern.matches({"a": 1})) is ("$or" in source)
+    assert lint(pattern) == lint(Pattern.parse(str(pattern)))
 
 
 def test_deep_events_are_refused_as_text_and_no_trouble_as_data():
@@ -59,6 +112,17 @@ def test_long_texts_that_are_no_networks_are_read_once(text):
     with pytest.raises(PatternError, match=r"Malformed CIDR|Nonstandard IP address") as caught:
         Pattern.parse({"a": [{"cidr": text}]})
     assert len(str(caught.value)) < 600
+
+
+def test_a_pattern_of_too_many_fields_is_refused_before_it_is_copied_for_each():
+    with pytest.raises(PatternComplexityError, match="more than 256 fields"):
+        Pattern.parse({f"f{n}": [1] for n in range(32_000)})
+
+
+def test_a_combination_of_combinations_past_counting_is_refused():
+    either = '"$or":[{"a":[1]},{"b":[1]}]'
+    with pytest.raises(PatternComplexityError, match="1000000000000000000 or more combinations"):
+        Pattern.parse(f"{{{','.join([either] * 20_000)}}}")
 
 
 def test_a_bomb_of_alternatives_is_refused_before_it_is_multiplied_out():
