@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeAlias
 
-from eventrouter.patterns._json import Begin, Number, Reader, Scalar
+from eventrouter.patterns._json import MAXIMUM_DIGITS, Begin, Number, Reader, Scalar, read_number
 from eventrouter.patterns._operators import ContentFilter, Leaf
 from eventrouter.patterns._places import Step
 from eventrouter.patterns._tree import dumps
@@ -104,9 +104,16 @@ class Cursor:
             hint = f'write "{shown(begun)}"' if isinstance(value, Number) else "write a string, in quotes"
         raise self.refused(reason, hint)
 
+    def number(self, number: Number) -> int | float:
+        """Read a number, or refuse an integer that is too long to be compared exactly."""
+        value = read_number(number.text)
+        if len(number.text) > MAXIMUM_DIGITS and number.text.lstrip("-").isdigit():
+            raise self.too_complex(f"An integer has more than {MAXIMUM_DIGITS:,} digits", "write it as a string")
+        return value
+
     def plain(self, scalar: Scalar) -> Leaf:
         """Read a string, number, true, false or null."""
-        return scalar.value.value if isinstance(scalar.value, Number) else scalar.value
+        return self.number(scalar.value) if isinstance(scalar.value, Number) else scalar.value
 
 
 def _instead(name: str, operators: Mapping[str, Operator]) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, Final, NamedTuple, TypeAlias
 
-MAXIMUM_DIGITS: Final = 100_000  # of an integer; reading one takes time that grows with their square
-_INT_LIMIT: Final = 4_000  # what int() reads, whatever the interpreter's own limit
+MAXIMUM_DIGITS: Final = 10_000  # of an integer that is read exactly; reading takes time that grows with their square
+_TOO_LONG: Final = 10**MAXIMUM_DIGITS
+_INT_DIGITS: Final = sys.int_info.str_digits_check_threshold  # what int() reads, whatever the interpreter's limit
 
 
 def read_event_text(text: str | bytes) -> Any:
@@ -22,13 +25,22 @@ def decoded(text: str | bytes) -> str:
     return text if isinstance(text, str) else bytes(text).decode()
 
 
-def read_integer(text: str) -> int:
-    """Read an integer of any size, within reason. Raises `ValueError`."""
-    if len(text) < _INT_LIMIT:
-        return int(text)
-    if len(text) > MAXIMUM_DIGITS:
-        raise ValueError(f"an integer has more than {MAXIMUM_DIGITS:,} digits")
-    return int(Decimal(text))
+def read_integer(text: str) -> int | float:
+    """Read an integer: exactly, or from 10,001 digits on as an infinity, which is how Python reads 1e400."""
+    digits = len(text) - text.startswith("-")
+    if digits > MAXIMUM_DIGITS:
+        return -math.inf if text.startswith("-") else math.inf
+    return int(text) if digits <= _INT_DIGITS else int(Decimal(text))
+
+
+def write_integer(value: int) -> str:
+    """Write an integer, also one that str() refuses; one that is past all that are read as the first of these."""
+    return str(Decimal(int(value) if abs(value) < _TOO_LONG else _TOO_LONG * (1 if value > 0 else -1)))
+
+
+def read_number(text: str) -> int | float:
+    """Read a number: whole ones as integers, others as doubles."""
+    return float(text) if set(text) & _FRACTIONAL else read_integer(text)
 
 
 def _refuse_constant(name: str) -> None:
@@ -44,10 +56,9 @@ class JsonSyntaxError(ValueError):
 
 
 class Number(NamedTuple):
-    """A number, with the text that EventBridge's messages quote."""
+    """A number as it is written, which is what EventBridge's messages quote."""
 
     text: str
-    value: int | float
 
 
 #: What a value begins with: `{` or `[`, or all of it.
@@ -61,8 +72,10 @@ class Scalar(NamedTuple):
 
 
 _read_string: Final = json.JSONDecoder().raw_decode
-_BLANK: Final = re.compile(r"[ \t\n\r]*")
-_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+# Possessive, so that nothing is looked at twice.
+_BLANK: Final = re.compile(r"[ \t\n\r]*+")
+_NUMBER: Final = re.compile(r"-?+(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][-+]?+[0-9]++)?+")
+_FRACTIONAL: Final = frozenset(".eEIN")  # of a number that is no integer; Python's infinities and NaN too
 _CONSTANTS: Final[dict[str, bool | None]] = {"true": True, "false": False, "null": None}
 
 
@@ -92,8 +105,7 @@ class Reader:
         number = _NUMBER.match(self._text, self._position)
         if number:
             self._position = number.end()
-            whole = number[1] is None and number[2] is None
-            return Scalar(Number(number[0], read_integer(number[0]) if whole else float(number[0])))
+            return Scalar(Number(number[0]))
         for name, constant in _CONSTANTS.items():
             if self._text.startswith(name, self._position):
                 self._position += len(name)

@@ -21,13 +21,18 @@ def bound(cursor: Cursor, number: Number, offset: int | None = None) -> int | fl
     if not _is_comparable(number.text):
         reason = f"Cannot compare number : {shortened(number.text)}"
         raise cursor.refused(reason, "use at most 17 digits, and no number past 1.7e308", offset)
-    return number.value
+    return cursor.number(number)
 
 
 def _is_comparable(text: str) -> bool:
     """Say whether a number equals the shortest form in which its double is printed."""
     double = float(text)
-    return math.isfinite(double) and Decimal(text) == Decimal(repr(double))
+    if not math.isfinite(double):
+        return False
+    if double == 0:
+        # Zero however it is written; but not what is only too small for a double. Decimal reads no 1e-(10**19).
+        return not text.lower().partition("e")[0].strip("-0.")
+    return Decimal(text) == Decimal(repr(double))
 
 
 class _Part(NamedTuple):

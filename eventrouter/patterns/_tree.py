@@ -6,9 +6,11 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
 from eventrouter.errors import PatternComplexityError
+from eventrouter.patterns._json import write_integer
 from eventrouter.patterns._operators import ContentFilter
 from eventrouter.patterns._recursion import Task, run
 
@@ -100,7 +102,7 @@ def _written(fields: Fields, *, is_sorted: bool) -> Task[str]:
 
 
 def dumps(value: Any) -> str:
-    """Write a value of a pattern or an event as compact JSON.
+    """Write a value of a pattern or an event as compact JSON: integers of any size, a `Decimal` as the number it is.
 
     Raises:
         TypeError: A part of it has no JSON form.
@@ -147,6 +149,10 @@ def _scalar(value: Any) -> str:
         return text if text.isprintable() else json.dumps(value)
     if isinstance(value, float) and math.isinf(value):
         return "1e999" if value > 0 else "-1e999"  # a literal past all doubles is any of them
-    if value is None or isinstance(value, bool | int | float):
+    if isinstance(value, Decimal):
+        return _scalar(float(value)) if value.is_infinite() else str(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return write_integer(value)
+    if value is None or isinstance(value, bool | float):
         return json.dumps(value)
     raise TypeError(f"a {type(value).__name__} has no JSON form")

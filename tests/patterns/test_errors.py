@@ -117,7 +117,7 @@ def test_the_path_and_the_column_are_of_the_same_thing(text, culprit):
 @pytest.mark.parametrize(
     "text",
     ['{"a":"%s"}', '{"a":[{"%s":1}]}', '{"a":[{"cidr":"%s:"}]}', '{"a":[{"cidr":"%s/8"}]}', '{"a":[{"numeric":["%s"]}]}',
-     '{"a":[{"numeric":[">",1,"%s"]}]}', '{"a":[{"prefix":{"%s":"x"}}]}', '{"%s":1}'],
+     '{"a":[{"numeric":[">",1,"%s"]}]}', '{"a":[{"prefix":{"%s":"x"}}]}', '{"a":1%s}', '{"a":[{"prefix":1%s}]}', '{"%s":1}'],
 )  # fmt: skip
 def test_a_message_is_short_however_long_the_culprit(text):
     error = refused(text % ("9" * 1_000_000))

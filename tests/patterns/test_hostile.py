@@ -215,7 +215,43 @@ def test_data_that_is_no_event_is_refused():
         Pattern.parse({"a": [1]}).matches([1])
 
 
-def test_integers_of_any_size_compare_exactly():
-    huge = 10**5_000
-    assert Pattern.parse('{"a":[1%s]}' % ("0" * 5_000)).matches({"a": huge})
-    assert not Pattern.parse('{"a":[1%s]}' % ("0" * 5_000)).matches_json('{"a":1%s1}' % ("0" * 4_999))
+@pytest.mark.parametrize("digits", [641, 4_301, 10_000])
+def test_integers_of_up_to_ten_thousand_digits_compare_exactly(digits):
+    """Python's own limit for the text of an integer is 4,300 digits, and may be set to 640."""
+    integer, text = 10**digits // 9, "1" * digits
+    for pattern in (Pattern.parse({"a": [integer]}), Pattern.parse(f'{{"a":[{text}]}}')):
+        assert pattern == Pattern.parse({"a": [integer]})
+        assert pattern.matches({"a": integer})
+        assert pattern.matches_json(f'{{"a":{text}}}')
+        assert not pattern.matches_json(f'{{"a":-{text}}}')
+        assert not pattern.matches({"a": integer + 1})
+        assert str(pattern) == f'{{"a":[{text}]}}'
+        assert text in repr(pattern)
+        assert pickle.loads(pickle.dumps(pattern)) == pattern
+        assert text in str(pattern.explain({"a": integer + 1}))
+    assert text in str(Pattern.parse({"a": [1]}).explain({"a": integer}))
+
+
+def test_longer_integers_are_numbers_past_all_doubles():
+    for text in ("1" + "0" * 10_000, "9" * 100_000):
+        for sign, above in (("", True), ("-", False)):
+            for test, verdict in (({"numeric": [">", 0]}, above), (float(f"{sign}inf"), True), (1, False)):
+                assert Pattern.parse({"a": [test]}).matches_json(f'{{"a":{sign}{text}}}') is verdict
+
+
+@pytest.mark.parametrize("source", ['{"a":[%s]}' % ("1" * 10_001), {"a": [10**10_000]}, {"a": [-(10**100_000)]}])
+def test_longer_integers_are_refused_in_patterns(source):
+    with pytest.raises(PatternComplexityError, match="An integer has more than 10,000 digits") as caught:
+        Pattern.parse(source)
+    assert caught.value.path == "$.a[0]"
+
+
+@pytest.mark.parametrize("test", ['{"numeric":[">",%s]}', '{"anything-but":%s}', '{"anything-but":[%s]}'])
+def test_numbers_that_no_decimal_can_hold_are_compared_all_the_same(test):
+    for zero in ("0e99999999999999999999", "0.00e-99999999999999999999", "-0"):
+        assert Pattern.parse(f'{{"a":[{test % zero}]}}') == Pattern.parse(f'{{"a":[{test % "0"}]}}')
+    for number in ("1e-99999999999999999999", "1e99999999999999999999", "1e-400", "1" * 20_000, "0." + "1" * 20_000):
+        with pytest.raises(PatternError) as caught:
+            Pattern.parse(f'{{"a":[{test % number}]}}')
+        assert caught.value.reason.startswith(f"Cannot compare number : {number[:200]}")
+        assert len(str(caught.value)) < 500
