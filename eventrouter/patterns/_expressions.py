@@ -118,8 +118,7 @@ def _cidr(cursor: Cursor, begun: Begin) -> ContentFilter:
         hint = "write the address by itself" if bits == width else f"an IPv{address.family} network has fewer bits"
         raise cursor.refused(f"IPv{address.family} mask bits must be < {width}", hint)
     mask = (1 << (width - bits)) - 1
-    first, last = address.value & ~mask, address.value | mask
-    return Cidr(text, Address(address.family, first), Address(address.family, last))
+    return Cidr(Address(address.family, address.value & ~mask), Address(address.family, address.value | mask))
 
 
 def _no_address(cursor: Cursor, text: str) -> RefusedError:

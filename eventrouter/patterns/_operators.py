@@ -6,6 +6,7 @@ the lack of one.
 
 from __future__ import annotations
 
+import ipaddress
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,6 +21,21 @@ Leaf: TypeAlias = str | int | float | bool | None
 def is_number(value: object) -> bool:
     """Say whether a value is a JSON number; Python counts booleans among the integers, JSON does not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _in_one_form(number: Leaf) -> Leaf:
+    """Give equal numbers one form: integers as such, and from 10**16 on, as far as they are doubles, as doubles."""
+    if isinstance(number, float):
+        return int(number) if number.is_integer() and abs(number) < _LONG else number
+    if not isinstance(number, int) or abs(number) < _LONG:
+        return number
+    try:
+        return float(number) if float(number) == number else number
+    except OverflowError:
+        return number
+
+
+_LONG: Final = 10**16
 
 
 class ContentFilter(ABC):
@@ -61,7 +77,7 @@ class Literal(ContentFilter):
 
     def to_data(self) -> Any:
         """Give the literal."""
-        return self.value
+        return _in_one_form(self.value)
 
 
 def _kind(value: Leaf) -> str:
@@ -268,7 +284,7 @@ class Numeric(ContentFilter):
 
     def to_data(self) -> Any:
         """Give the match expression."""
-        return {"numeric": [part for bound in self.bounds for part in bound]}
+        return {"numeric": [part for name, bound in self.bounds for part in (name, _in_one_form(bound))]}
 
 
 _COMPARISONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
@@ -284,7 +300,6 @@ _COMPARISONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
 class Cidr(ContentFilter):
     """An address in a range of its own family."""
 
-    text: str = field(compare=False)
     first: Address
     last: Address
 
@@ -294,8 +309,11 @@ class Cidr(ContentFilter):
         return address is not None and self.first <= address <= self.last
 
     def to_data(self) -> Any:
-        """Give the match expression."""
-        return {"cidr": self.text}
+        """Give the match expression, with the first address of the range."""
+        family, first = self.first
+        bits = (32 if family == 4 else 128) - (self.last.value - first).bit_length()  # noqa: PLR2004 - by the family
+        address = ipaddress.IPv4Address(first) if family == 4 else ipaddress.IPv6Address(first)  # noqa: PLR2004
+        return {"cidr": f"{address}/{bits}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,4 +356,4 @@ class AnythingBut(ContentFilter):
 
 
 def _operand(excluded: ContentFilter) -> Any:
-    return excluded.value if isinstance(excluded, Literal) else excluded.text  # type: ignore[attr-defined]
+    return excluded.to_data() if isinstance(excluded, Literal) else excluded.text  # type: ignore[attr-defined]

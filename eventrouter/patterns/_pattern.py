@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 from eventrouter.errors import InvalidEventError, PatternComplexityError, PatternError
+from eventrouter.patterns._canonical import canonical_json
 from eventrouter.patterns._cursor import RefusedError, TooComplexError
 from eventrouter.patterns._evaluate import Evaluator
 from eventrouter.patterns._explain import Explanation, explain
@@ -17,12 +19,13 @@ from eventrouter.patterns._tree import Fields, SubRule, dumps, expand, to_json
 MAXIMUM_COMBINATIONS: Final = 1_000  # of `$or` branches (EventBridge user guide)
 
 
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Pattern:
     """An event pattern (EventBridge user guide, "Event patterns").
 
-    Immutable, and safe to use from several threads. Patterns are equal, and hash alike, when their fields and
-    alternatives are the same in whatever order. `str()` gives compact JSON with names and alternatives in a fixed order
-    where that order means nothing.
+    Immutable, and safe to use from several threads. Patterns are equal, and hash alike, when their sub-rules ask for
+    the same, in whatever order and however nested. `str()` gives compact JSON, the same for all patterns that are
+    equal.
 
     Attributes:
         document: The pattern as it was written.
@@ -30,18 +33,17 @@ class Pattern:
             of a field, names joined by dots, to its alternatives.
     """
 
-    __slots__ = ("_evaluator", "_key", "document", "sub_rules")
-
     document: Fields
-    sub_rules: tuple[SubRule, ...]
+    sub_rules: tuple[SubRule, ...] = field(init=False)
+    _evaluator: Evaluator = field(init=False)
+    _key: frozenset[object] = field(init=False)
 
-    def __init__(self, document: Fields) -> None:
-        self.document = document
-        self.sub_rules = expand(document)
-        self._evaluator = Evaluator(self.sub_rules)
-        self._key = frozenset(
-            frozenset((path, frozenset(filters)) for path, filters in rule.items()) for rule in self.sub_rules
-        )
+    def __post_init__(self) -> None:
+        sub_rules = expand(self.document)
+        key = frozenset(frozenset((path, frozenset(filters)) for path, filters in rule.items()) for rule in sub_rules)
+        object.__setattr__(self, "sub_rules", sub_rules)
+        object.__setattr__(self, "_evaluator", Evaluator(sub_rules))
+        object.__setattr__(self, "_key", key)
 
     @classmethod
     def parse(
@@ -117,17 +119,13 @@ class Pattern:
         return hash(self._key)
 
     def __str__(self) -> str:
-        text = to_json(self.document, is_sorted=True)
-        # Fields beside a `$or` may override its branches or be overridden, and duplicate names the same: then their
-        # order means something, and stays.
-        is_same = Pattern(Parser(text).parse()) == self
-        return text if is_same else to_json(self.document, is_sorted=False)
+        return canonical_json(self.sub_rules)
 
     def __repr__(self) -> str:
         return f"Pattern.parse({str(self)!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _parsed, (type(self), to_json(self.document, is_sorted=False))
+        return _parsed, (type(self), to_json(self.document))
 
 
 def _parsed(cls: type[Pattern], text: str) -> Pattern:

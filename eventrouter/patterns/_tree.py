@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from eventrouter.errors import PatternComplexityError
@@ -52,7 +53,7 @@ def expand(fields: Fields) -> tuple[SubRule, ...]:
     Raises:
         PatternComplexityError: A sub-rule has too many fields.
     """
-    return tuple(run(_expanded(fields, None, [{}])))
+    return tuple(MappingProxyType(rule) for rule in run(_expanded(fields, None, [{}])))
 
 
 _Rules: TypeAlias = list[dict[str, tuple[ContentFilter, ...]]]
@@ -79,26 +80,28 @@ def _expanded(fields: Fields, path: str | None, rules: _Rules) -> Task[_Rules]:
     return rules
 
 
-def to_json(fields: Fields, *, is_sorted: bool) -> str:
-    """Write a pattern as compact JSON; sorted, names and alternatives stand in a fixed order, each once."""
-    return run(_written(fields, is_sorted=is_sorted))
+def to_json(fields: Fields) -> str:
+    """Write a pattern as compact JSON, names and values in the order in which they were written."""
+    pieces: list[str] = []
+    run(_write_fields(fields, pieces))
+    return "".join(pieces)
 
 
-def _written(fields: Fields, *, is_sorted: bool) -> Task[str]:
-    members = []
+def _write_fields(fields: Fields, pieces: list[str]) -> Task[None]:
+    opening = "{"
     for name, node in fields.members:
+        pieces += (opening, dumps(name), ":")
+        opening = ","
         if isinstance(node, Fields):
-            text = yield _written(node, is_sorted=is_sorted)
+            yield _write_fields(node, pieces)
+        elif isinstance(node, Alternatives):
+            pieces += ("[", ",".join([dumps(test.to_data()) for test in node.filters]), "]")
         else:
-            parts = []
-            if isinstance(node, AnyOf):
-                for branch in node.branches:
-                    parts.append((yield _written(branch, is_sorted=is_sorted)))  # noqa: PERF401 - no comprehension may yield
-            else:
-                parts = list(dict.fromkeys(dumps(test.to_data()) for test in node.filters))
-            text = f"[{','.join(sorted(parts) if is_sorted else parts)}]"
-        members.append(f"{dumps(name)}:{text}")
-    return f"{{{','.join(sorted(members) if is_sorted else members)}}}"
+            for index, branch in enumerate(node.branches):
+                pieces.append("," if index else "[")
+                yield _write_fields(branch, pieces)
+            pieces.append("]")
+    pieces.append("}")
 
 
 def dumps(value: Any) -> str:

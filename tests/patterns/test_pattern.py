@@ -1,5 +1,6 @@
 """Patterns as values: equal, hashed, written, pickled; and laws that hold for all of them."""
 
+import copy
 import json
 import pickle
 import random
@@ -39,8 +40,8 @@ def test_the_json_of_a_pattern_is_the_pattern(rng):
     pattern = Pattern.parse(text)
     again = Pattern.parse(str(pattern))
     assert (again, hash(again), str(again)) == (pattern, hash(pattern), str(pattern))
-    copy = pickle.loads(pickle.dumps(pattern))
-    assert (copy, repr(copy)) == (pattern, repr(pattern))
+    same = pickle.loads(pickle.dumps(pattern))
+    assert (same, repr(same), same.document) == (pattern, repr(pattern), pattern.document)
 
 
 @given(randoms)
@@ -75,17 +76,37 @@ def test_without_arrays_a_field_exists_or_it_does_not(value):
     [
         ('{"a":[1],"b":[2]}', '{"b":[2],"a":[1]}'),
         ('{"a":{"b":[1]}}', '{"a.b":[1]}'),
+        ('{"a":{"b.c":[1],"":{"d":[2]}}}', '{"a..d":[2],"a.b":{"c":[1]}}'),
         ('{"a":[1,"x",1]}', '{"a":["x",1.0]}'),
+        ('{"a":[0,1e22,0.1]}', '{"a":[-0.0,10000000000000000000000,1e-1]}'),
+        ('{"a":[9007199254740993,100000000000000000000000]}', '{"a":[100000000000000000000000,9007199254740993]}'),
+        ('{"a":[{"numeric":[">",0,"<",1e1]}]}', '{"a":[{"numeric":[">",-0.0,"<",10]}]}'),
         ('{"a":[{"anything-but":["x","y"]}]}', '{"a":[{"anything-but":["y","x"]}]}'),
+        ('{"a":[{"anything-but":[1,2.0]}]}', '{"a":[{"anything-but":[2,1.0]}]}'),
+        ('{"a":[{"cidr":"10.0.0.5/24"}]}', '{"a":[{"cidr":"10.0.0.0/024/"}]}'),
+        ('{"a":[{"cidr":"::ffff:a00:5/24"}]}', '{"a":[{"cidr":"10.0.0.0/24"}]}'),
+        ('{"a":[{"cidr":"2001:0DB8::1/32"}]}', '{"a":[{"cidr":"2001:db8::/32"}]}'),
+        ('{"a":[{"cidr":"::fffe:0:1/95"}]}', '{"a":[{"cidr":"::fffe:0:0/95"}]}'),
         ('{"a":[1],"a":[2]}', '{"a":[2]}'),
+        ('{"a":{"b":[1]},"a.b":[2]}', '{"a":{"b":[2]}}'),
         ('{"a":["::1"]}', '{ "a" : ["\\u003a:1"] }'),
         ('{"$or":[{"a":[1]},{"b":[1]}]}', '{"$or":[{"b":[1]},{"a":[1]}]}'),
+        ('{"$or":[{"a":[1]},{"a":[1]}]}', '{"a":[1]}'),
+        ('{"$or":[{"a":[1]},{"b":[1]},{"a":[1]}]}', '{"$or":[{"a":[1]},{"b":[1]}]}'),
+        ('{"$or":[{"a":[1],"c":[1]},{"b":[1],"c":[1]}]}', '{"c":[1],"$or":[{"a":[1]},{"b":[1]}]}'),
+        ('{"d":{"$or":[{"a":[1]},{"b":[1]}]}}', '{"$or":[{"d":{"a":[1]}},{"d":{"b":[1]}}]}'),
+        ('{"a":[1],"$or":[{"a":[1]},{"b":[1]}]}', '{"$or":[{"a":[1]},{"a":[1],"b":[1]}]}'),
+        ('{"a":[1],"$or":[{"a":[2]},{"b":[1]}]}', '{"$or":[{"a":[2]},{"b":[1],"a":[1]}]}'),
+        ('{"prefix":[1],"a":[1],"$or":[{"a":[1]},{"b":[1]}]}', '{"$or":[{"a":[1]},{"b":[1],"a":[1]}],"prefix":[1]}'),
+        ('{"prefix":{"$or":[{"a":[1]},{"b":[1]}]}}', '{"$or":[{"prefix.a":[1]},{"prefix.b":[1]}]}'),
+        ('{"a":[1],"a.b":[2],"a.b.c":[3],"d":{"$or":[{"e":[1]},{"f":[1]}]}}', '{"a.b":[2],"$or":[{"d.f":[1]},{"d.e":[1]}],"a":[1],"a.b.c":[3]}'),
+        ('{"$or.a":[1],"a.$or":[2]}', '{"a.$or":[2],"$or.a":[1]}'),
     ],
-)
-def test_patterns_that_ask_for_the_same_are_equal(one, other):
+)  # fmt: skip
+def test_patterns_that_ask_for_the_same_are_equal_and_written_alike(one, other):
     first, second = Pattern.parse(one), Pattern.parse(other)
-    assert first == second
-    assert hash(first) == hash(second)
+    assert (first, hash(first), str(first)) == (second, hash(second), str(second))
+    assert (Pattern.parse(str(first)), str(Pattern.parse(str(first)))) == (first, str(first))
 
 
 def test_arrays_that_have_nothing_to_do_with_each_other_are_searched_together():
@@ -119,17 +140,36 @@ def test_patterns_that_ask_for_something_else_differ():
     ("written", "canonical"),
     [
         ('{ "b": [2, 1, 2], "a": ["x"] }', '{"a":["x"],"b":[1,2]}'),
-        ('{"a":[{"numeric":[">",1.0,"<=",5]}]}', '{"a":[{"numeric":[">",1.0,"<=",5]}]}'),
+        ('{"a":[{"numeric":[">",1.0,"<=",5.5]}]}', '{"a":[{"numeric":[">",1,"<=",5.5]}]}'),
+        ('{"a":[9007199254740993, 1e15, 1e16, 10000000000000000, 1e-7, -0.0]}', '{"a":[0,1000000000000000,1e+16,1e-07,9007199254740993]}'),
+        ('{"a.b":[1],"a":{"c":{"d":[2]}}}', '{"a":{"b":[1],"c":{"d":[2]}}}'),
+        ('{"a.b":[1],"a":[2]}', '{"a":[2],"a.b":[1]}'),
+        ('{"a":[{"cidr":"010.0.0.5/24"},{"cidr":"2001:DB8:0:0::1/32"},{"cidr":"1.2.3.4/0"}]}', '{"a":[{"cidr":"0.0.0.0/0"},{"cidr":"10.0.0.0/24"},{"cidr":"2001:db8::/32"}]}'),
         ('{"a":[{"anything-but":{"prefix":["b","a"]}},{"anything-but":[2,1]},{"anything-but":"x"}]}', '{"a":[{"anything-but":"x"},{"anything-but":[1,2]},{"anything-but":{"prefix":["a","b"]}}]}'),
         ('{"a":[{"prefix":{"equals-ignore-case":"x"}},{"suffix":"y"},{"equals-ignore-case":"z"},{"wildcard":"*"},{"cidr":"10.0.0.0/8"},{"exists":true},{"exactly":"e"}]}', '{"a":[{"cidr":"10.0.0.0/8"},{"equals-ignore-case":"z"},{"exactly":"e"},{"exists":true},{"prefix":{"equals-ignore-case":"x"}},{"suffix":"y"},{"wildcard":"*"}]}'),
         ('{"$or":[{"b":[1]},{"a":[1]}],"c":{"z":[1],"y":[1]}}', '{"$or":[{"a":[1]},{"b":[1]}],"c":{"y":[1],"z":[1]}}'),
-        ('{"a":[1],"$or":[{"b":[1]},{"a":[2]}]}', '{"a":[1],"$or":[{"b":[1]},{"a":[2]}]}'),
+        ('{"a":[1],"$or":[{"b":[1]},{"a":[2]}]}', '{"$or":[{"a":[1],"b":[1]},{"a":[2]}]}'),
+        ('{"$or":[{"a":[1]},{"b":[1]}],"d":{"$or":[{"e":[1]},{"f":[1]}]}}', '{"$or":[{"a":[1],"d":{"e":[1]}},{"a":[1],"d":{"f":[1]}},{"b":[1],"d":{"e":[1]}},{"b":[1],"d":{"f":[1]}}]}'),
+        ('{"prefix":{"x":[1]},"$or":[{"a":[1]},{"b":[1]}]}', '{"$or":[{"a":[1]},{"b":[1]}],"prefix":{"x":[1]}}'),
+        ('{"prefix":{"$or":[{"a":[1]},{"b":[1]}]}}', '{"$or":[{"prefix.a":[1]},{"prefix.b":[1]}]}'),
         ('{"é":["\\ud800"]}', '{"é":["\\ud800"]}'),
         ('{"a":[1e400,-1e401]}', '{"a":[-1e999,1e999]}'),
     ],
 )  # fmt: skip
-def test_the_json_is_compact_and_in_a_fixed_order_where_order_means_nothing(written, canonical):
+def test_the_json_is_compact_and_in_a_fixed_order(written, canonical):
     assert str(Pattern.parse(written)) == canonical
+
+
+def test_a_pattern_cannot_be_changed():
+    pattern = Pattern.parse({"a": [1]})
+    with pytest.raises(AttributeError):
+        pattern.document = None
+    with pytest.raises(AttributeError):
+        del pattern.sub_rules
+    with pytest.raises(TypeError):
+        pattern.sub_rules[0]["x"] = ()
+    assert pattern == Pattern.parse({"a": [1]})
+    assert copy.deepcopy(pattern) == copy.copy(pattern) == pattern
 
 
 def test_the_document_and_the_sub_rules_are_there_to_be_looked_at():
