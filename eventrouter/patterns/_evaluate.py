@@ -9,18 +9,25 @@ before it, in the order of their names, were given (11.5).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from eventrouter.errors import InvalidEventError
+from eventrouter.patterns._arrays import are_consistent
 from eventrouter.patterns._operators import ContentFilter, Exists, Leaf
 from eventrouter.patterns._tree import SubRule
 
 #: The elements of arrays that a value stands in, outermost first: which array, which element. Only elements that are
-#: objects or arrays count (5.6). Arrays are numbered so that an inner one has a higher number.
+#: objects or arrays count (5.6), and only of arrays that have two of these.
 Trail: TypeAlias = tuple[tuple[int, int], ...]
 Leaves: TypeAlias = dict[str, list[tuple[Leaf, Trail]]]
 
+_SCALARS: Final = frozenset((str, int, float, bool, type(None)))  # looked up first, as most values are
 _ABSENCE: Final = Exists(expected=False)
+_MAXIMUM_LEVELS: Final = 1_000  # of arrays around a value, about what is read from text
+#: Steps of all trails together: as deep as that in a small event, and in a large one 32 levels on an average.
+_FREE_STEPS: Final = 1_000_000
+_STEPS_A_TRAIL: Final = 32
 
 
 class Field(NamedTuple):
@@ -37,13 +44,19 @@ class Evaluator:
     Attributes:
         rules: The fields of each sub-rule, in the order of their names.
         paths: All that the pattern looks at.
-        prefixes: The paths on the way there.
     """
 
     def __init__(self, sub_rules: Iterable[SubRule]) -> None:
         self.rules = [in_order(rule) for rule in sub_rules]
         self.paths = {field.path for rule in self.rules for field in rule}
-        self.prefixes = {prefix for path in self.paths for prefix in _prefixes(path)}
+        self._root = _Name()
+        for path in self.paths:
+            self._root.grow(path)
+
+    @cached_property
+    def prefixes(self) -> set[str]:
+        """The paths on the way to all that the pattern looks at."""
+        return {prefix for path in self.paths for prefix in _prefixes(path)}
 
     def matches(self, event: Mapping[str, Any]) -> bool:
         """Say whether any sub-rule matches the event."""
@@ -58,25 +71,73 @@ class Evaluator:
     def _flatten(self, event: Mapping[str, Any]) -> Leaves:
         """Collect the leaves that the pattern looks at. A loop, as an event may be nested deeply."""
         leaves: Leaves = {}
-        arrays = 0
-        todo: list[tuple[str | None, Any, Trail]] = [(None, event, ())]
+        arrays = trails = steps = 0
+        todo: list[tuple[_Name, Any, Trail, int]] = [(self._root, event, (), 0)]
         while todo:
-            path, value, trail = todo.pop()
-            if isinstance(value, Mapping):
-                for name, item in value.items():
-                    full = name if path is None else f"{path}.{name}"
-                    if full in self.paths or full in self.prefixes:
-                        todo.append((full, item, trail))
-            elif isinstance(value, list | tuple):
-                arrays += 1
+            name, value, trail, level = todo.pop()
+            if not _is_container(value):
+                if name.path is not None:
+                    if value != value:  # noqa: PLR0124 - only NaN is not itself
+                        raise InvalidEventError(f"{value} at {name.path} is not a JSON number", "MalformedEvent")
+                    leaves.setdefault(name.path, []).append((value, trail))
+            elif isinstance(value, Mapping):
+                if name.inner:
+                    todo += [(inner, item, trail, level) for inner, item in name.inside(value)]
+            else:
+                elements = [_is_container(item) for item in value]
+                number = sum(elements)
+                if number > 1:
+                    arrays += 1
+                    trails += number
+                    steps += number * (len(trail) + 1)
+                if level == _MAXIMUM_LEVELS or steps > _FREE_STEPS + _STEPS_A_TRAIL * trails:
+                    raise InvalidEventError("The event is nested too deeply", "MalformedEvent")
                 for index, item in enumerate(value):
-                    is_element = isinstance(item, Mapping | list | tuple)
-                    todo.append((path, item, (*trail, (arrays, index)) if is_element else trail))
-            elif path in self.paths:
-                if value != value:  # noqa: PLR0124 - only NaN is not itself
-                    raise InvalidEventError(f"{value} at {path} is not a JSON number", "MalformedEvent")
-                leaves.setdefault(str(path), []).append((value, trail))
+                    # An element that is the only one excludes no other.
+                    inside = (*trail, (arrays, index)) if number > 1 and elements[index] else trail
+                    todo.append((name, item, inside, level + 1))
         return leaves
+
+
+def _is_container(value: object) -> bool:
+    return type(value) not in _SCALARS and isinstance(value, dict | list | tuple | Mapping)
+
+
+class _Name:
+    """A name on the way to fields.
+
+    Attributes:
+        path: All names up to this one, joined by dots, if that is a field; or None.
+        inner: The names that follow.
+    """
+
+    __slots__ = ("inner", "path")
+
+    def __init__(self) -> None:
+        self.path: str | None = None
+        self.inner: dict[str, _Name] = {}
+
+    def grow(self, path: str) -> None:
+        """Add a field below this name."""
+        name = self
+        for step in path.split("."):
+            name = name.inner.setdefault(step, _Name())
+        name.path = path
+
+    def inside(self, value: Mapping[str, Any]) -> Iterator[tuple[_Name, Any]]:
+        """Give the members of an object whose names lead on; a name with dots is several (3.2)."""
+        for step, item in value.items():
+            name = self.inner.get(step)
+            if name is None and isinstance(step, str) and "." in step:
+                name = self._far(step)
+            if name is not None:
+                yield name, item
+
+    def _far(self, path: str) -> _Name | None:
+        name: _Name | None = self
+        for step in path.split("."):
+            name = name.inner.get(step) if name is not None else None
+        return name
 
 
 def in_order(rule: SubRule) -> list[Field]:
@@ -98,82 +159,20 @@ def _prefixes(path: str) -> Iterator[str]:
 
 
 def leaves_match(rule: Sequence[Field], leaves: Leaves) -> bool:
-    """Say whether a leaf can be found for each field of a sub-rule, `in_order`, such that all go together."""
+    """Say whether a leaf can be found for each field of a sub-rule, `in_order`, such that all go together.
+
+    Raises:
+        InvalidEventError: The arrays that the leaves stand in combine in too many ways.
+    """
     fitting: list[set[Trail]] = []
     for field in rule:
-        found = leaves.get(field.path, ())
-        trails = {trail for value, trail in found if any(test.accepts(value) for test in field.filters)}
+        trails = {
+            trail for value, trail in leaves.get(field.path, ()) if any(test.accepts(value) for test in field.filters)
+        }
         if not trails and not field.may_be_absent:
             return False
         fitting.append(trails)
     if all(not trail for field in rule for _, trail in leaves.get(field.path, ())):
         return all(trails or not leaves.get(field.path) for field, trails in zip(rule, fitting, strict=True))
     present = [{trail for _, trail in leaves.get(field.path, ())} if field.may_be_absent else None for field in rule]
-    return _are_consistent(fitting, present)
-
-
-def _are_consistent(fitting: Sequence[set[Trail]], present: Sequence[set[Trail] | None]) -> bool:
-    """Search for one trail for each field such that all go together.
-
-    Field by field, with the set of all choices that are still possible. A choice is told by the elements it has settled
-    on, and only of arrays that a later field has values in: so there are about as many of them as elements, and the
-    search is near linear in the size of the event, where trying all combinations would be exponential.
-
-    Args:
-        fitting: For each field, where values stand that its filters accept.
-        present: For each field, where values stand at all, if it may be absent; None if it may not.
-    """
-    later: list[set[int]] = [set()]
-    for trails, all_trails in zip(reversed(fitting[1:]), reversed(present[1:]), strict=True):
-        later.append(later[-1] | {array for trail in trails | (all_trails or set()) for array, _ in trail})
-    choices: set[Trail] = {()}
-    for trails, all_trails, relevant in zip(fitting, present, reversed(later), strict=True):
-        index = _Choices(choices)
-        following = {_pruned({*choice, *trail}, relevant) for trail in trails for choice in index.going_with(trail)}
-        if all_trails is not None:
-            taken = {choice for trail in all_trails for choice in index.going_with(trail)}
-            following |= {_pruned(set(choice), relevant) for choice in choices - taken}
-        if not following:
-            return False
-        choices = following
-    return True
-
-
-def _pruned(elements: set[tuple[int, int]], relevant: set[int]) -> Trail:
-    return tuple(sorted(element for element in elements if element[0] in relevant))
-
-
-class _Choices:
-    """Choices by the elements they have settled on, as a tree: array, then element, then what lies inside."""
-
-    def __init__(self, choices: Iterable[Trail]) -> None:
-        self._root = _Branch()
-        for choice in choices:
-            branch = self._root
-            for array, element in choice:
-                branch = branch.arrays.setdefault(array, {}).setdefault(element, _Branch())
-            branch.choices.append(choice)
-
-    def going_with(self, trail: Trail) -> Iterator[Trail]:
-        """Give the choices that settle on no other element of an array than *trail* does."""
-        elements = dict(trail)
-        todo = [self._root]
-        while todo:
-            branch = todo.pop()
-            yield from branch.choices
-            for array, inside in branch.arrays.items():
-                if array in elements:
-                    if elements[array] in inside:
-                        todo.append(inside[elements[array]])
-                else:
-                    todo.extend(inside.values())
-
-
-class _Branch:
-    """The choices that settle on the same elements so far."""
-
-    __slots__ = ("arrays", "choices")
-
-    def __init__(self) -> None:
-        self.choices: list[Trail] = []
-        self.arrays: dict[int, dict[int, _Branch]] = {}
+    return are_consistent(fitting, present)

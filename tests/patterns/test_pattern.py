@@ -109,13 +109,6 @@ def test_patterns_that_ask_for_the_same_are_equal_and_written_alike(one, other):
     assert (Pattern.parse(str(first)), str(Pattern.parse(str(first)))) == (first, str(first))
 
 
-def test_arrays_that_have_nothing_to_do_with_each_other_are_searched_together():
-    """A value outside the array that the fields before and after it share, which only dotted names can make."""
-    pattern = Pattern.parse({"a.x": [1], "a.y.q": [1], "a.z": [1]})
-    assert pattern.matches({"a": [{"x": 1, "z": 1}], "a.y": [{"q": 1}]})
-    assert not pattern.matches({"a": [{"x": 1}, {"z": 1}], "a.y": [{"q": 1}]})
-
-
 def test_a_pattern_shows_itself_and_survives_pickling():
     pattern = Pattern.parse({"a": [1]})
     assert repr(pattern) == """Pattern.parse('{"a":[1]}')"""
