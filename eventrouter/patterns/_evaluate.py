@@ -13,8 +13,9 @@ from functools import cached_property
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from eventrouter.errors import InvalidEventError
+from eventrouter.patterns._addresses import Address, parse_address
 from eventrouter.patterns._arrays import are_consistent
-from eventrouter.patterns._operators import ContentFilter, Exists, Leaf
+from eventrouter.patterns._operators import ContentFilter, Exactly, Exists, Leaf, Literal, is_number
 from eventrouter.patterns._tree import SubRule
 
 #: The elements of arrays that a value stands in, outermost first: which array, which element. Only elements that are
@@ -31,11 +32,31 @@ _STEPS_A_TRAIL: Final = 32
 
 
 class Field(NamedTuple):
-    """A field of a sub-rule."""
+    """A field of a sub-rule.
+
+    Attributes:
+        path: The names that lead to it, joined by dots.
+        filters: What it may be: any of these.
+        may_be_absent: Whether it may be missing.
+        values: Those of the filters that are plain strings and numbers, and so take one look-up together.
+        addresses: Those that are addresses.
+        others: The rest.
+    """
 
     path: str
     filters: tuple[ContentFilter, ...]
     may_be_absent: bool
+    values: frozenset[Leaf]
+    addresses: frozenset[Address]
+    others: tuple[ContentFilter, ...]
+
+    def accepts(self, value: Leaf) -> bool:
+        """Say whether any of the filters accepts a value."""
+        if isinstance(value, str):
+            found = value in self.values or (bool(self.addresses) and parse_address(value) in self.addresses)
+        else:
+            found = is_number(value) and value in self.values
+        return found or any(test.accepts(value) for test in self.others)
 
 
 class Evaluator:
@@ -142,8 +163,25 @@ class _Name:
 
 def in_order(rule: SubRule) -> list[Field]:
     """Give the fields of a sub-rule in the order in which they are tried."""
-    fields = [Field(path, filters, _ABSENCE in filters) for path, filters in rule.items()]
-    return sorted(fields, key=lambda field: in_javas_order(field.path))
+    return sorted(
+        (_field(path, filters) for path, filters in rule.items()), key=lambda field: in_javas_order(field.path)
+    )
+
+
+def _field(path: str, filters: tuple[ContentFilter, ...]) -> Field:
+    values: set[Leaf] = set()
+    addresses: set[Address] = set()
+    others: list[ContentFilter] = []
+    for test in dict.fromkeys(filters):
+        if isinstance(test, Exactly):
+            values.add(test.text)
+        elif not isinstance(test, Literal) or test.kind not in ("string", "number"):
+            others.append(test)
+        elif test.address is not None:
+            addresses.add(test.address)
+        else:
+            values.add(test.value)
+    return Field(path, filters, _ABSENCE in filters, frozenset(values), frozenset(addresses), tuple(others))
 
 
 def in_javas_order(path: str) -> bytes:
@@ -166,9 +204,7 @@ def leaves_match(rule: Sequence[Field], leaves: Leaves) -> bool:
     """
     fitting: list[set[Trail]] = []
     for field in rule:
-        trails = {
-            trail for value, trail in leaves.get(field.path, ()) if any(test.accepts(value) for test in field.filters)
-        }
+        trails = {trail for value, trail in leaves.get(field.path, ()) if field.accepts(value)}
         if not trails and not field.may_be_absent:
             return False
         fitting.append(trails)

@@ -340,10 +340,21 @@ class AnythingBut(ContentFilter):
     """
 
     excluded: frozenset[ContentFilter]
+    values: frozenset[Leaf] = field(init=False, compare=False, repr=False)  # what is excluded by name: one look-up
+    others: tuple[ContentFilter, ...] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        texts = {test.text for test in self.excluded if isinstance(test, Exactly)}
+        numbers = {test.value for test in self.excluded if isinstance(test, Literal)}
+        others = tuple(test for test in self.excluded if not isinstance(test, Exactly | Literal))
+        object.__setattr__(self, "values", frozenset(texts | numbers))
+        object.__setattr__(self, "others", others)
 
     def accepts(self, value: Leaf) -> bool:
         """Say whether no excluded filter accepts it."""
-        return not any(excluded.accepts(value) for excluded in self.excluded)
+        if not isinstance(value, bool) and value in self.values:  # True == 1
+            return False
+        return not any(test.accepts(value) for test in self.others)
 
     def to_data(self) -> Any:
         """Give the match expression; its values in a fixed order."""

@@ -142,6 +142,30 @@ def test_a_combination_of_combinations_past_counting_is_refused():
         Pattern.parse(f"{{{','.join([either] * 20_000)}}}")
 
 
+class CountedText(str):
+    """A string that counts how often it is compared."""
+
+    __slots__ = ()
+    compared = 0
+
+    def __eq__(self, other):
+        CountedText.compared += 1
+        return super().__eq__(other)
+
+    __hash__ = str.__hash__
+
+
+@pytest.mark.parametrize(
+    "alternatives", [lambda texts: texts, lambda texts: [{"anything-but": texts}]], ids=["literals", "anything-but"]
+)
+def test_a_list_of_values_is_one_look_up(alternatives):
+    texts = [f"value-{n}" for n in range(4_000)]
+    pattern = Pattern.parse({"a": alternatives(texts), "b": ["x"]})
+    CountedText.compared = 0
+    assert not pattern.matches({"a": [CountedText(f"value-{n}") for n in range(4_000)], "b": "y"})
+    assert CountedText.compared <= 2 * 4_000
+
+
 def test_a_bomb_of_alternatives_is_refused_before_it_is_multiplied_out():
     bomb = {f"f{n}": {"$or": [{f"g{m}": [1]} for m in range(10)]} for n in range(8)}
     with pytest.raises(PatternComplexityError, match="100000000 combinations"):
