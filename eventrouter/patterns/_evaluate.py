@@ -9,12 +9,14 @@ before it, in the order of their names, were given (11.5).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from functools import cached_property
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from eventrouter.errors import InvalidEventError
 from eventrouter.patterns._addresses import Address, parse_address
 from eventrouter.patterns._arrays import are_consistent
+from eventrouter.patterns._json import as_read, read_number
 from eventrouter.patterns._operators import ContentFilter, Exactly, Exists, Leaf, Literal, is_number
 from eventrouter.patterns._tree import SubRule
 
@@ -98,9 +100,7 @@ class Evaluator:
             name, value, trail, level = todo.pop()
             if not _is_container(value):
                 if name.path is not None:
-                    if value != value:  # noqa: PLR0124 - only NaN is not itself
-                        raise InvalidEventError(f"{value} at {name.path} is not a JSON number", "MalformedEvent")
-                    leaves.setdefault(name.path, []).append((value, trail))
+                    leaves.setdefault(name.path, []).append((read_leaf(value, name.path), trail))
             elif isinstance(value, Mapping):
                 if name.inner:
                     todo += [(inner, item, trail, level) for inner, item in name.inside(value)]
@@ -159,6 +159,25 @@ class _Name:
         for step in path.split("."):
             name = name.inner.get(step) if name is not None else None
         return name
+
+
+def read_leaf(value: Any, path: str) -> Leaf:
+    """Give a value of an event as a filter takes it: as it would be read from JSON text.
+
+    Raises:
+        InvalidEventError: It is no string, number, true, false or null.
+    """
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, int):
+        return as_read(value)
+    if isinstance(value, Decimal) and not value.is_nan():
+        return read_number(str(value))
+    if isinstance(value, float) and value == value:  # noqa: PLR0124 - NaN alone is not itself
+        return value
+    kind = "number" if isinstance(value, float | Decimal) else "value"
+    shown = value if kind == "number" else f"a {type(value).__name__}"
+    raise InvalidEventError(f"{shown} at {path} is not a JSON {kind}", "MalformedEvent")
 
 
 def in_order(rule: SubRule) -> list[Field]:

@@ -33,6 +33,13 @@ def read_integer(text: str) -> int | float:
     return int(text) if digits <= _INT_DIGITS else int(Decimal(text))
 
 
+def as_read(value: int) -> int | float:
+    """Give an integer as it would be read from text."""
+    if abs(value) < _TOO_LONG:
+        return value
+    return math.inf if value > 0 else -math.inf
+
+
 def write_integer(value: int) -> str:
     """Write an integer, also one that str() refuses; one that is past all that are read as the first of these."""
     return str(Decimal(int(value) if abs(value) < _TOO_LONG else _TOO_LONG * (1 if value > 0 else -1)))

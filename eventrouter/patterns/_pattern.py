@@ -84,10 +84,12 @@ class Pattern:
     def matches(self, event: Mapping[str, Any]) -> bool:
         """Say whether the event, as data, satisfies the pattern.
 
-        An infinity is what Python makes of a number past all doubles, such as 1e400, and counts as one.
+        Values count as they would be read from text: an infinity, which is what Python makes of 1e400, and an integer
+        of more than 10,000 digits are numbers past all doubles, and a `Decimal` is an integer or a double.
 
         Raises:
-            InvalidEventError: It is not a mapping, or a field that the pattern looks at is NaN.
+            InvalidEventError: It is not a mapping, or its arrays are nested too deeply or combine in too many ways. Or
+                a field that the pattern looks at is NaN, or of a type that JSON has not; others are not looked at.
         """
         if not isinstance(event, Mapping):
             raise InvalidEventError("Event must be a JSON object", "MalformedEvent")
@@ -97,7 +99,8 @@ class Pattern:
         """Say whether the event, as JSON text, satisfies the pattern.
 
         Raises:
-            InvalidEventError: The text is not a JSON object, or is nested too deeply.
+            InvalidEventError: The text is not a JSON object, or as `matches`.
+            TypeError: It is not text.
         """
         return self._evaluator.matches(read_event(event))
 
@@ -137,7 +140,10 @@ def read_event(text: str | bytes) -> dict[str, Any]:
 
     Raises:
         InvalidEventError: The text is not a JSON object, or is nested too deeply.
+        TypeError: It is not text.
     """
+    if not isinstance(text, str | bytes | bytearray | memoryview):
+        raise TypeError(f"The event is a {type(text).__name__}, not JSON text; `matches` takes data")
     try:
         event = read_event_text(text)
     except RecursionError:
