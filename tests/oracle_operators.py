@@ -6,6 +6,7 @@ import ipaddress
 import json
 import math
 import re
+import sys
 from decimal import Decimal
 
 MAX_INT_DIGITS = 4_000  # int() refuses longer decimal texts; Decimal does not
@@ -212,8 +213,15 @@ def token_text(items, index):
     return json.dumps(item)
 
 
-LOWER = {">": lambda number, bound: number > bound, ">=": lambda number, bound: number >= bound}
-UPPER = {"<": lambda number, bound: number < bound, "<=": lambda number, bound: number <= bound}
+GREATEST = sys.float_info.max  # nothing is greater, not even an integer [7.7]
+LOWER = {
+    ">": lambda number, bound: bound != GREATEST and number > bound,
+    ">=": lambda number, bound: number >= bound,
+}
+UPPER = {
+    "<": lambda number, bound: bound != -GREATEST and number < bound,
+    "<=": lambda number, bound: number <= bound,
+}
 SINGLE = {**UPPER, "=": lambda number, bound: number == bound}
 
 

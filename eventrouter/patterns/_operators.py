@@ -7,6 +7,7 @@ the lack of one.
 from __future__ import annotations
 
 import ipaddress
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -287,11 +288,12 @@ class Numeric(ContentFilter):
         return {"numeric": [part for name, bound in self.bounds for part in (name, _in_one_form(bound))]}
 
 
+#: No double is past the greatest one, so nothing is, not even an integer (7.7).
 _COMPARISONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "=": lambda value, bound: value == bound,
-    "<": lambda value, bound: value < bound,
+    "<": lambda value, bound: value < bound and bound > -sys.float_info.max,
     "<=": lambda value, bound: value <= bound,
-    ">": lambda value, bound: value > bound,
+    ">": lambda value, bound: value > bound and bound < sys.float_info.max,
     ">=": lambda value, bound: value >= bound,
 }
 

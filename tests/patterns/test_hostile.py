@@ -308,3 +308,13 @@ def test_numbers_that_no_decimal_can_hold_are_compared_all_the_same(test):
             Pattern.parse(f'{{"a":[{test % number}]}}')
         assert caught.value.reason.startswith(f"Cannot compare number : {number[:200]}")
         assert len(str(caught.value)) < 500
+
+
+def test_nothing_is_past_the_greatest_double():
+    """7.7: event-ruler crashes; no double is greater, and what is no double does not count."""
+    greatest = 1.7976931348623157e308
+    for text in ("1.7976931348623157e308", "1e400", "1" + "0" * 309, "1" * 20_000):
+        assert not Pattern.parse({"a": [{"numeric": [">", greatest]}]}).matches_json(f'{{"a":{text}}}')
+        assert not Pattern.parse({"a": [{"numeric": ["<", -greatest]}]}).matches_json(f'{{"a":-{text}}}')
+        assert Pattern.parse({"a": [{"numeric": [">=", greatest]}]}).matches_json(f'{{"a":{text}}}')
+        assert Pattern.parse({"a": [{"numeric": [">", 0, "<", greatest]}]}).matches({"a": 1})
