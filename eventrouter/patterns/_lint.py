@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -15,8 +14,6 @@ from eventrouter.patterns._tree import Alternatives, to_json
 from eventrouter.patterns._written import repeats, written
 
 MAXIMUM_LENGTH: Final = 2_048  # characters (EventBridge quotas; may be raised to 4,096)
-#: What Python does not write, an integer of as many digits or objects nested a thousand deep, has at least as many.
-_UNWRITABLE: Final = 4_301
 
 _GRAVITY: Final = ("error", "warning", "note")
 
@@ -46,11 +43,7 @@ def lint(pattern: Pattern | str | bytes | Mapping[str, Any], *, on_a_bus: bool |
     findings = [
         *_limits(parsed, _length(pattern, parsed)),
         *repeats(parts),
-        *(
-            finding
-            for steps, node in fields
-            for finding in alternatives_findings(node.filters, steps, on_a_bus=on_a_bus)
-        ),
+        *(finding for steps, node in fields for finding in alternatives_findings(node.filters, steps)),
         *rules_findings(parsed, places, on_a_bus=on_a_bus),
     ]
     return sorted(dict.fromkeys(findings), key=lambda finding: _GRAVITY.index(finding.severity))
@@ -69,10 +62,7 @@ def _length(pattern: Pattern | str | bytes | Mapping[str, Any], parsed: Pattern)
     """Count the characters of a text as it is, and of all else as compact JSON."""
     if isinstance(pattern, str | bytes):
         return len(pattern_text(pattern))
-    length = _UNWRITABLE
-    with contextlib.suppress(ValueError, RecursionError):
-        length = len(to_json(parsed.document, is_sorted=False))
-    return length
+    return len(to_json(parsed.document))
 
 
 def has_wildcards(pattern: Pattern) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -29,9 +28,7 @@ _TOO_COMPLEX: Final = (
 )
 
 
-def alternatives_findings(
-    filters: Sequence[ContentFilter], steps: tuple[Step, ...], *, on_a_bus: bool | None
-) -> Iterator[Finding]:
+def alternatives_findings(filters: Sequence[ContentFilter], steps: tuple[Step, ...]) -> Iterator[Finding]:
     """Tell of one list of alternatives, and of each of them."""
     texts = [wildcards(test) for test in filters]
     if complexity([some for some in texts if some]) >= LIMIT:
@@ -45,7 +42,7 @@ def alternatives_findings(
             message = "numbers, true, false and null pass this anything-but of strings"
             yield Finding("anything-but-other-types", "note", message, place)
         if isinstance(test, Numeric):
-            yield from _numeric(test, place, on_a_bus=on_a_bus)
+            yield from _numeric(test, place)
 
 
 def wildcards(test: ContentFilter) -> list[str]:
@@ -54,21 +51,10 @@ def wildcards(test: ContentFilter) -> list[str]:
     return sorted(inner.text for inner in excluded if isinstance(inner, Wildcard))
 
 
-def is_past_all_doubles(test: ContentFilter) -> bool:
-    """Say whether a test asks for a number that is no double: EventBridge has none."""
-    if not isinstance(test, Numeric) or len(test.bounds) > 1:
-        return False
-    [(name, bound)] = test.bounds
-    return (name, bound) in ((">", sys.float_info.max), ("<", -sys.float_info.max))
-
-
-def _numeric(test: Numeric, place: str, *, on_a_bus: bool | None) -> Iterator[Finding]:
+def _numeric(test: Numeric, place: str) -> Iterator[Finding]:
     if any(abs(bound) > _DOCUMENTED_RANGE for _, bound in test.bounds):
         message = "the EventBridge user guide allows numbers from -5.0e9 to 5.0e9 only"
         yield Finding("aws-numeric-range", "note", message, place)
-    if is_past_all_doubles(test) and not on_a_bus:
-        message = "only a number past all doubles can match, and EventBridge has none"
-        yield Finding("never-matches", "warning", message, place)
 
 
 def _together(filters: Sequence[ContentFilter], place: str) -> Iterator[Finding]:

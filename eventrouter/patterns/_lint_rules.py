@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 import heapq
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from eventrouter.patterns._evaluate import in_javas_order
 from eventrouter.patterns._findings import Finding, Severity
-from eventrouter.patterns._lint_alternatives import is_past_all_doubles
 from eventrouter.patterns._operators import ContentFilter, Exists, Literal, Numeric, is_number
 from eventrouter.patterns._pattern import Pattern
 from eventrouter.patterns._places import Step, json_path
@@ -74,16 +74,16 @@ def _impossible(rule: SubRule, *, on_a_bus: bool | None) -> Iterator[_Reason]:
     for filters in rule.values():
         if all(_is_empty(test) for test in filters):
             yield _Reason(filters, f"no number satisfies {shown(filters[0].to_data())}")
-        elif on_a_bus and all(_is_empty(test) or is_past_all_doubles(test) for test in filters):
-            yield _Reason(filters, f"no double satisfies {shown(filters[0].to_data())}")
     if on_a_bus:
         yield from _outside_the_envelope(rule)
 
 
 def _is_empty(test: ContentFilter) -> bool:
-    """Say whether nothing lies between two bounds, which only neighbouring numbers leave."""
-    if not isinstance(test, Numeric) or len(test.bounds) == 1:
+    """Say whether nothing is past the greatest double (7.7), or between two bounds, as neighbouring numbers leave."""
+    if not isinstance(test, Numeric):
         return False
+    if len(test.bounds) == 1:
+        return test.bounds[0] in ((">", sys.float_info.max), ("<", -sys.float_info.max))
     (lower, low), (upper, high) = test.bounds
     is_open = lower == ">" and upper == "<"
     return is_open and math.nextafter(low, math.inf) >= high and math.floor(low) + 1 >= high

@@ -172,7 +172,6 @@ def _numbers(test: Numeric, value: Leaf) -> list[int | float]:
         [number for name, bound in test.bounds for number in _round_numbers(name, bound)],
         [sum(bound for _, bound in test.bounds) / 2 if len(test.bounds) > 1 else math.inf],
         [math.nextafter(bound, math.inf if ">" in name else -math.inf) for name, bound in test.bounds],
-        [int(bound) + (1 if ">" in name else -1) for name, bound in test.bounds],  # past the greatest double
     ]
     for numbers in within:
         fitting = [number for number in numbers if math.isfinite(number) and test.accepts(number)]

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from eventrouter.patterns._draft import Change, Draft, Steps
 from eventrouter.patterns._elements import Elements, Holder, goes_with, lies_in, nearest_elements
-from eventrouter.patterns._evaluate import Evaluator, Field, Trail
+from eventrouter.patterns._evaluate import Evaluator, Field, Trail, read_leaf
 from eventrouter.patterns._nearest import Unusual, Work, nearest_change, unlikeness
 from eventrouter.patterns._operators import Leaf
 
@@ -98,7 +98,7 @@ class View:
                     inside = (*trail, (array, index)) if _is_element(item) else trail
                     todo.append((path, item, inside, (*steps, index)))
             elif path in evaluator.paths:
-                self._leaves.setdefault(str(path), []).append(Placed(value, trail, steps))
+                self._leaves.setdefault(str(path), []).append(Placed(read_leaf(value, str(path)), trail, steps))
 
     def place(self, array: int, element: int) -> Steps:
         """Name an element of an array by its place."""

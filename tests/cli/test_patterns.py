@@ -159,7 +159,8 @@ def test_a_pattern_of_a_rules_file_is_read_as_it_is_written(files):
     code, output, _ = run("lint", files("bad.json", TWICE))
     assert code == 1
     assert (
-        ":2:42: error: rule r: Cannot compare number : 1e400 at $.Rules[0].EventPattern.detail.c[0].numeric" in output
+        ":2:48: error: rule r: Cannot compare number : 1e400 at $.Rules[0].EventPattern.detail.c[0].numeric[1]"
+        in output
     )
     _, output, _ = run("lint", files("twice.json", TWICE.replace("1e400", "1").replace("{}", '{"c": [3]}')))
     merged, replaced, _ = [line.partition(".json:")[2] for line in output.splitlines()]

