@@ -2,7 +2,7 @@
 
 from eventrouter.patterns._addresses import parse_address
 from eventrouter.patterns._draft import Change
-from eventrouter.patterns._evaluate import Trail, in_order, leaves_match
+from eventrouter.patterns._evaluate import Evaluator, Field, Leaves, Names, in_order, leaves_match, leaves_of
 from eventrouter.patterns._explain import BranchExplanation, Explanation, FieldExplanation, Found
 from eventrouter.patterns._findings import CODES, Finding
 from eventrouter.patterns._lint import has_wildcards, lint
@@ -34,26 +34,30 @@ __all__ = [
     "Cidr",
     "ContentFilter",
     "EqualsIgnoreCase",
+    "Evaluator",
     "Exactly",
     "Exists",
     "Explanation",
+    "Field",
     "FieldExplanation",
     "Fields",
     "Finding",
     "Found",
     "Leaf",
+    "Leaves",
     "Literal",
+    "Names",
     "Numeric",
     "Pattern",
     "Prefix",
     "SubRule",
     "Suffix",
-    "Trail",
     "Wildcard",
     "has_wildcards",
     "in_order",
     "json_path",
     "leaves_match",
+    "leaves_of",
     "lint",
     "parse_address",
     "read_event",

@@ -72,9 +72,9 @@ class Evaluator:
     def __init__(self, sub_rules: Iterable[SubRule]) -> None:
         self.rules = [in_order(rule) for rule in sub_rules]
         self.paths = {field.path for rule in self.rules for field in rule}
-        self._root = _Name()
+        self._names = Names()
         for path in self.paths:
-            self._root.grow(path)
+            self._names.add(path)
 
     @cached_property
     def prefixes(self) -> set[str]:
@@ -83,52 +83,57 @@ class Evaluator:
 
     def matches(self, event: Mapping[str, Any]) -> bool:
         """Say whether any sub-rule matches the event."""
-        leaves = self._flatten(event)
+        leaves = leaves_of(event, self._names)
         return any(leaves_match(rule, leaves) for rule in self.rules)
 
     def verdicts(self, event: Mapping[str, Any]) -> list[bool]:
         """Say of each sub-rule whether it matches the event."""
-        leaves = self._flatten(event)
+        leaves = leaves_of(event, self._names)
         return [leaves_match(rule, leaves) for rule in self.rules]
 
-    def _flatten(self, event: Mapping[str, Any]) -> Leaves:
-        """Collect the leaves that the pattern looks at. A loop, as an event may be nested deeply."""
-        leaves: Leaves = {}
-        arrays = trails = steps = 0
-        todo: list[tuple[_Name, Any, Trail, int]] = [(self._root, event, (), 0)]
-        while todo:
-            name, value, trail, level = todo.pop()
-            if not _is_container(value):
-                if name.path is not None:
-                    leaves.setdefault(name.path, []).append((read_leaf(value, name.path), trail))
-            elif isinstance(value, Mapping):
-                if name.inner:
-                    todo += [(inner, item, trail, level) for inner, item in name.inside(value)]
-            else:
-                elements = [_is_container(item) for item in value]
-                number = sum(elements)
-                if number > 1:
-                    arrays += 1
-                    trails += number
-                    steps += number * (len(trail) + 1)
-                if level == _MAXIMUM_LEVELS or steps > _FREE_STEPS + _STEPS_A_TRAIL * trails:
-                    raise InvalidEventError("The event is nested too deeply", "MalformedEvent")
-                for index, item in enumerate(value):
-                    # An element that is the only one excludes no other.
-                    inside = (*trail, (arrays, index)) if number > 1 and elements[index] else trail
-                    todo.append((name, item, inside, level + 1))
-        return leaves
+
+def leaves_of(event: Mapping[str, Any], names: Names) -> Leaves:
+    """Collect the leaves of an event that have these names. A loop, as an event may be nested deeply.
+
+    Raises:
+        InvalidEventError: A leaf is no value of JSON, or its arrays are nested too deeply.
+    """
+    leaves: Leaves = {}
+    arrays = trails = steps = 0
+    todo: list[tuple[Names, Any, Trail, int]] = [(names, event, (), 0)]
+    while todo:
+        name, value, trail, level = todo.pop()
+        if not _is_container(value):
+            if name.path is not None:
+                leaves.setdefault(name.path, []).append((read_leaf(value, name.path), trail))
+        elif isinstance(value, Mapping):
+            if name.inner:
+                todo += [(inner, item, trail, level) for inner, item in name.inside(value)]
+        else:
+            elements = [_is_container(item) for item in value]
+            number = sum(elements)
+            if number > 1:
+                arrays += 1
+                trails += number
+                steps += number * (len(trail) + 1)
+            if level == _MAXIMUM_LEVELS or steps > _FREE_STEPS + _STEPS_A_TRAIL * trails:
+                raise InvalidEventError("The event is nested too deeply", "MalformedEvent")
+            for index, item in enumerate(value):
+                # An element that is the only one excludes no other.
+                inside = (*trail, (arrays, index)) if number > 1 and elements[index] else trail
+                todo.append((name, item, inside, level + 1))
+    return leaves
 
 
 def _is_container(value: object) -> bool:
     return type(value) not in _SCALARS and isinstance(value, dict | list | tuple | Mapping)
 
 
-class _Name:
-    """A name on the way to fields.
+class Names:
+    """The names that lead to some fields, as a tree; here, at one of its branches.
 
     Attributes:
-        path: All names up to this one, joined by dots, if that is a field; or None.
+        path: All names up to here, joined by dots, if they are those of a field; or None.
         inner: The names that follow.
     """
 
@@ -136,29 +141,41 @@ class _Name:
 
     def __init__(self) -> None:
         self.path: str | None = None
-        self.inner: dict[str, _Name] = {}
+        self.inner: dict[str, Names] = {}
 
-    def grow(self, path: str) -> None:
-        """Add a field below this name."""
-        name = self
+    def add(self, path: str) -> None:
+        """Add a field."""
+        names = self
         for step in path.split("."):
-            name = name.inner.setdefault(step, _Name())
-        name.path = path
+            names = names.inner.setdefault(step, Names())
+        names.path = path
 
-    def inside(self, value: Mapping[str, Any]) -> Iterator[tuple[_Name, Any]]:
+    def discard(self, path: str) -> None:
+        """Take a field away that was added, and the names that lead to no other one."""
+        branches = [self]
+        steps = path.split(".")
+        for step in steps:
+            branches.append(branches[-1].inner[step])
+        branches.pop().path = None
+        for step, branch in zip(reversed(steps), reversed(branches), strict=True):
+            if branch.inner[step].inner or branch.inner[step].path is not None:
+                return
+            del branch.inner[step]
+
+    def inside(self, value: Mapping[str, Any]) -> Iterator[tuple[Names, Any]]:
         """Give the members of an object whose names lead on; a name with dots is several (3.2)."""
         for step, item in value.items():
-            name = self.inner.get(step)
-            if name is None and isinstance(step, str) and "." in step:
-                name = self._far(step)
-            if name is not None:
-                yield name, item
+            names = self.inner.get(step)
+            if names is None and isinstance(step, str) and "." in step:
+                names = self._far(step)
+            if names is not None:
+                yield names, item
 
-    def _far(self, path: str) -> _Name | None:
-        name: _Name | None = self
+    def _far(self, path: str) -> Names | None:
+        names: Names | None = self
         for step in path.split("."):
-            name = name.inner.get(step) if name is not None else None
-        return name
+            names = names.inner.get(step) if names is not None else None
+        return names
 
 
 def read_leaf(value: Any, path: str) -> Leaf:

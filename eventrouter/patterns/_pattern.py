@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final, Self
 
 from eventrouter.errors import InvalidEventError, PatternComplexityError, PatternError
@@ -19,7 +20,7 @@ from eventrouter.patterns._tree import Fields, SubRule, dumps, expand, to_json
 MAXIMUM_COMBINATIONS: Final = 1_000  # of `$or` branches (EventBridge user guide)
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Pattern:
     """An event pattern (EventBridge user guide, "Event patterns").
 
@@ -35,15 +36,20 @@ class Pattern:
 
     document: Fields
     sub_rules: tuple[SubRule, ...] = field(init=False)
-    _evaluator: Evaluator = field(init=False)
-    _key: frozenset[object] = field(init=False)
 
     def __post_init__(self) -> None:
-        sub_rules = expand(self.document)
-        key = frozenset(frozenset((path, frozenset(filters)) for path, filters in rule.items()) for rule in sub_rules)
-        object.__setattr__(self, "sub_rules", sub_rules)
-        object.__setattr__(self, "_evaluator", Evaluator(sub_rules))
-        object.__setattr__(self, "_key", key)
+        object.__setattr__(self, "sub_rules", expand(self.document))
+
+    # Both at the first use: a pattern that a matcher holds needs neither, and they take most of its room.
+
+    @cached_property
+    def _evaluator(self) -> Evaluator:
+        return Evaluator(self.sub_rules)
+
+    @cached_property
+    def _key(self) -> frozenset[object]:
+        rules = self.sub_rules
+        return frozenset(frozenset((path, frozenset(filters)) for path, filters in rule.items()) for rule in rules)
 
     @classmethod
     def parse(
