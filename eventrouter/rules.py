@@ -98,11 +98,11 @@ class RuleSet:
         existing = self._rules.get(rule.name)
         if existing is not None:
             rule = replace(rule, targets=existing.targets)
-            if existing.name in self._matcher:
-                self._matcher.remove(existing.name)
         self._rules[rule.name] = rule
         if rule.state == "ENABLED":
-            self._matcher.add(rule.name, rule.event_pattern)
+            self._matcher.replace(rule.name, rule.event_pattern)
+        elif rule.name in self._matcher:
+            self._matcher.remove(rule.name)
 
     def set_state(self, name: str, state: RuleState) -> None:
         """Enable or disable a rule. Raises `NotFoundError` when there is no such rule."""
@@ -146,8 +146,9 @@ class RuleSet:
 
     def route(self, event: Event) -> tuple[Subscription, ...]:
         """Decide who receives *event*: the targets of every enabled rule whose pattern it matches."""
+        # As JSON, of which the matcher reads just what rules look at; the detail need not be decoded for it.
         return tuple(
             Subscription(self.event_bus_name, name, target.id)
-            for name in self._matcher.match(event.to_dict())
+            for name in self._matcher.match_json(event.to_json())
             for target in self._rules[name].targets
         )

@@ -81,6 +81,11 @@ def test_finds_nothing_where_nothing_is(capsys):
     assert "6,000 pairs" in capsys.readouterr().out
 
 
+def test_the_engine_differs_from_the_oracle_in_nothing(capsys):
+    assert main(["--pairs", "2000", "--seed", "3", "--engine"]) == 0
+    assert "2,000 pairs" in capsys.readouterr().out
+
+
 def test_two_jobs_compare_as_many_pairs_as_one(capsys):
     assert main(["--pairs", "11000", "--seed", "1", "--jobs", "2"], honest) == 0
     assert "11,000 pairs" in capsys.readouterr().out

@@ -13,7 +13,7 @@ from functools import partial
 from multiprocessing import Pool
 
 from tests import generators
-from tests.fuzz.comparison import INVALID_EVENT, MATCH, REFUSED, Tally, compare, package
+from tests.fuzz.comparison import INVALID_EVENT, MATCH, REFUSED, Tally, compare, engine, package
 from tests.fuzz.shrinking import shrink
 
 CHUNK = 5_000  # pairs; a chunk has its own seed, so that what it finds does not depend on the number of jobs
@@ -85,10 +85,11 @@ def main(arguments=None, make_subject=package):
     parser.add_argument("--pairs", type=int, default=100_000, help="pattern x event pairs to compare (%(default)s)")
     parser.add_argument("--seed", default=None, help="any text; by default a new one, printed, each time")
     parser.add_argument("--jobs", type=int, default=1, help="processes (%(default)s)")
+    parser.add_argument("--engine", action="store_true", help="ask a Matcher instead of the pattern; that is slower")
     options = parser.parse_args(arguments)
     seed = options.seed or f"{time.time_ns() % 10**9}"
     print(f"--seed {seed}", flush=True)
-    total = run(make_subject, options.pairs, seed, options.jobs)
+    total = run(engine if options.engine else make_subject, options.pairs, seed, options.jobs)
     if total.difference:
         print(describe(total.difference))
         return 1

@@ -40,6 +40,28 @@ def package() -> Subject:
     return Subject(Pattern.parse, PatternError, InvalidEventError)
 
 
+class InAMatcher:
+    """A pattern as a matcher that holds nothing else answers for it."""
+
+    def __init__(self, pattern, matcher):
+        self._matcher = matcher
+        self._matcher.add(None, pattern)
+
+    def matches_json(self, event):
+        return self._matcher.match_json(event) == [None]
+
+    def matches(self, event):
+        return self._matcher.match(event) == [None]
+
+
+def engine() -> Subject:
+    """Do what `package` does, with the matching engine in place of the plain evaluation."""
+    from eventrouter import Matcher, Pattern  # noqa: PLC0415 - as above
+    from eventrouter.errors import InvalidEventError, PatternError  # noqa: PLC0415
+
+    return Subject(lambda source: InAMatcher(Pattern.parse(source), Matcher()), PatternError, InvalidEventError)
+
+
 @dataclass(frozen=True)
 class Difference:
     """The oracle and the package disagree. *forms* says how the pattern and the event were handed over."""

@@ -1,0 +1,162 @@
+"""What is left to check of a rule, as straight-line Python."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Final, TypeAlias
+
+from eventrouter.patterns import AnythingBut, ContentFilter, Exactly, Exists, Literal, Numeric, Prefix, Suffix
+
+#: The alternatives of one field.
+Filters: TypeAlias = tuple[ContentFilter, ...]
+#: Fields of a rule, each by its slot.
+Fields: TypeAlias = tuple[tuple[int, Filters], ...]
+#: Says of the values of an event, by slot, whether fields fit, with the constants that belong to it.
+Check: TypeAlias = Callable[[Any, tuple[Any, ...]], bool]
+
+
+class _Absent:
+    """There is no value."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Final = _Absent()
+_MISSING: Final = Exists(expected=False)
+_MAXIMUM_COMPILED: Final = 8  # fields; checks of more are rare, and each count needs code of its own
+
+
+class Values(dict[int, Any]):
+    """The values of an event that has few of the fields of all rules."""
+
+    __slots__ = ()
+
+    def __missing__(self, slot: int) -> Any:
+        return ABSENT
+
+
+class Many:
+    """The values of an event in which fields have several.
+
+    Attributes:
+        values: The distinct values of each field that has any.
+        uncertain: The fields that may be absent though they have values, as these stand in elements of an array.
+    """
+
+    __slots__ = ("uncertain", "values")
+
+    def __init__(self, values: Values, uncertain: frozenset[int] = frozenset()) -> None:
+        self.values = values
+        self.uncertain = uncertain
+
+    def may_pass(self, slot: int, filters: Filters) -> bool:
+        """Say whether some value passes, or none is wanted and there may be none."""
+        values = self.values[slot]
+        if values is ABSENT or slot in self.uncertain:
+            if _MISSING in filters:
+                return True
+            if values is ABSENT:
+                return False
+        return any(test.accepts(value) for value in values for test in filters)
+
+
+def make_check(fields: Fields) -> tuple[Check, tuple[Any, ...]]:
+    """Give the check of fields of which none has several values, and the constants that it is to be called with.
+
+    Its code depends on the kinds of the tests only, and is compiled once for each combination.
+    """
+    planned = sorted(
+        ((*_plan(filters), slot) for slot, filters in fields), key=lambda plan: _EXPRESSIONS_BY_COST.index(plan[0])
+    )
+    if len(planned) > _MAXIMUM_COMPILED:
+        return _all_of, tuple(make_check((field,)) for field in fields)
+    # A tuple of constants takes a third of the room of a closure over them.
+    constants = tuple(part for _, constant, slot in planned for part in (slot, constant))
+    return _compiled(tuple(kind for kind, _, _ in planned)), constants
+
+
+def _all_of(values: Any, checks: Any) -> bool:
+    return all(check(values, constants) for check, constants in checks)
+
+
+#: The expression of each kind, cheapest first; `v` is the value, `c` the constants.
+_EXPRESSIONS: Final = {
+    "text": "values[{slot}] == {c}",
+    "texts": "(type(v := values[{slot}]) is str and v in {c})",
+    "number": "(type(v := values[{slot}]) in NUMBERS and v == {c})",
+    ">": "(type(v := values[{slot}]) in NUMBERS and v > {c})",
+    ">=": "(type(v := values[{slot}]) in NUMBERS and v >= {c})",
+    "<": "(type(v := values[{slot}]) in NUMBERS and v < {c})",
+    "<=": "(type(v := values[{slot}]) in NUMBERS and v <= {c})",
+    "prefix": "(type(v := values[{slot}]) is str and v.startswith({c}))",
+    "suffix": "(type(v := values[{slot}]) is str and v.endswith({c}))",
+    "but": "((v := values[{slot}]) is not ABSENT and v not in {c})",
+    "other": "{c}(values[{slot}])",
+}
+_EXPRESSIONS_BY_COST: Final = list(_EXPRESSIONS)
+
+
+def _plan(filters: Filters) -> tuple[str, Any]:  # noqa: PLR0911 - one for each kind
+    """Give the kind of the check of one field, and its constants."""
+    if len(filters) > 1:
+        texts = [text_of(test) for test in filters]
+        return ("texts", frozenset(texts)) if None not in texts else ("other", _any_of(filters))
+    [test] = filters
+    text = text_of(test)
+    if text is not None:
+        return "text", text
+    kind = type(test)
+    if kind is Literal and test.kind == "number":  # type: ignore[attr-defined]
+        return "number", test.value  # type: ignore[attr-defined]
+    if kind is Numeric and len(test.bounds) == 1 and not is_extreme(test):  # type: ignore[attr-defined, arg-type]
+        [(name, bound)] = test.bounds  # type: ignore[attr-defined]
+        return ("number" if name == "=" else name), bound
+    if kind in (Prefix, Suffix) and not test.ignores_case:  # type: ignore[attr-defined]
+        return ("prefix" if kind is Prefix else "suffix"), test.text  # type: ignore[attr-defined]
+    if kind is AnythingBut and all(type(excluded) is Exactly for excluded in test.excluded):  # type: ignore[attr-defined]
+        return "but", frozenset(excluded.text for excluded in test.excluded)  # type: ignore[attr-defined]
+    return "other", _any_of(filters)
+
+
+def is_extreme(test: Numeric) -> bool:
+    """Say whether a bound is at the end of what a double can be, past which there is nothing, not even an integer."""
+    return any(abs(bound) >= sys.float_info.max for _, bound in test.bounds)
+
+
+def text_of(test: ContentFilter) -> str | None:
+    """Give the one string that passes, if that is so; of addresses several spellings do."""
+    # By type, as isinstance() is slow for classes that derive from ABC; adding a rule asks this several times.
+    if type(test) is Literal:
+        return test.value if type(test.value) is str and test.address is None else None
+    return test.text if type(test) is Exactly else None
+
+
+def accepts_any(filters: Filters) -> Callable[[Any], bool]:
+    """Give what says whether any of the tests accepts a value that is present."""
+    if len(filters) == 1:
+        return filters[0].accepts
+    return lambda value: any(test.accepts(value) for test in filters)
+
+
+def _any_of(filters: Filters) -> Callable[[Any], bool]:
+    may_be_absent = _MISSING in filters
+    accepts = accepts_any(filters)
+    return lambda value: may_be_absent if value is ABSENT else accepts(value)
+
+
+@lru_cache(maxsize=1_000)
+def _compiled(kinds: tuple[str, ...]) -> Check:
+    expressions = [
+        _EXPRESSIONS[kind].format(slot=f"c[{2 * number}]", c=f"c[{2 * number + 1}]")
+        for number, kind in enumerate(kinds)
+    ]
+    source = f"check = lambda values, c: {' and '.join(expressions)}"
+    namespace: dict[str, Any] = {"NUMBERS": frozenset((int, float)), "ABSENT": ABSENT}
+    exec(source, namespace)  # noqa: S102 - the expressions above only
+    check: Check = namespace["check"]
+    return check
