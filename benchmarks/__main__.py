@@ -1,101 +1,126 @@
-"""Measure the router: `python -m benchmarks`.
+"""Measure: `python -m benchmarks --help` says what.
 
-Every figure is taken several times, alternating with what it is held against, since machines are noisy; printed are
-the medians, their spread, and the ratio. Each run checks that it handled what it was given.
+Every figure is taken in turn with what it is held against, since machines are noisy. A run that finds other matches
+than there are to find ends with exit code 1.
 """
 
-import statistics
-import subprocess
+import argparse
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
-import anyio
+from benchmarks import changes, delivery, operators, peers, scaling
+from benchmarks.cache import DIRECTORY
+from benchmarks.compare import PAIRS, compare
+from benchmarks.families import FAMILIES
+from benchmarks.naive import MiscountError
+from benchmarks.plot import Curves, draw
+from benchmarks.report import Section, summary, surroundings
 
-from eventrouter import Event, EventEntry, EventRouter, FunctionTarget
-
-EVENTS = 5_000
-ROUNDS = 7
-DETAIL = {"order_id": "o-1", "total": 250, "lines": [{"sku": f"sku-{n}", "quantity": n} for n in range(10)]}
-PATTERN = {"source": ["shop.orders"], "detail": {"total": [{"numeric": [">", 100]}]}}
-
-
-async def stream() -> float:
-    """Feed one handler from a bare memory object stream: the floor."""
-    handled = 0
-
-    async def handle(receive) -> None:
-        nonlocal handled
-        async for _ in receive:
-            handled += 1
-
-    send, receive = anyio.create_memory_object_stream[dict](1_000)
-    start = time.perf_counter()
-    async with anyio.create_task_group() as tasks, send:
-        tasks.start_soon(handle, receive)
-        for _ in range(EVENTS):
-            await send.send(DETAIL)
-        await send.aclose()
-    assert handled == EVENTS
-    return EVENTS / (time.perf_counter() - start)
+PAGE, PICTURE = "matching-figures.md", "matching-figures.svg"
+HEADER = "<!-- Written by `python -m benchmarks --write`; change the benchmarks, not this page. -->"
 
 
-def routed(targets: int) -> Callable[[], Awaitable[float]]:
-    async def measure() -> float:
-        handled = 0
-
-        async def handle(event: Event) -> None:
-            nonlocal handled
-            handled += 1
-
-        router = EventRouter()
-        router.put_rule("large", PATTERN)
-        router.put_targets("large", [FunctionTarget(id=f"t{n}", function=handle) for n in range(targets)])
-        async with router:
-            start = time.perf_counter()
-            for _ in range(EVENTS // 100):
-                await router.put_events([EventEntry("shop.orders", "Order Placed", DETAIL)] * 100)
-            await router.settle_down()
-            taken = time.perf_counter() - start
-        assert handled == EVENTS * targets
-        return EVENTS / taken
-
-    return measure
+def matching(curves: Curves, *, is_short: bool) -> Iterator[Section]:
+    """Measure all of the engine."""
+    yield operators.measure()
+    yield scaling.measure(list(FAMILIES) if not is_short else scaling.OPERATORS, curves, is_short=is_short)
+    yield scaling.measure_large_outputs()
+    yield changes.measure()
+    yield changes.measure_memory()
+    yield delivery.measure()
+    # The last, since the Go wheel brings a garbage collector of its own into the process.
+    yield peers.measure(curves)
 
 
-def import_time() -> float:
-    start = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "import eventrouter"], check=True)
-    imported = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "pass"], check=True)
-    return (imported - start) - (time.perf_counter() - imported)
+def run(sections: Iterator[Section]) -> list[Section]:
+    """Print each section when it is there."""
+    done = []
+    for section in sections:
+        print(section.text(), flush=True)
+        done.append(section)
+    return done
 
 
-def show(name: str, figures: list[float], unit: str, floor: list[float] | None = None) -> None:
-    median = statistics.median(figures)
-    spread = (max(figures) - min(figures)) / median
-    ratio = ""
-    if floor is not None:
-        ratio = f"{statistics.median(a / b for a, b in zip(figures, floor, strict=True)):6.2f} x the stream"
-    print(f"{name:32} {median:12,.3f} {unit:9} spread {spread:4.0%}  {ratio}".rstrip())
+def measure_all(directory: Path, *, is_short: bool) -> None:
+    """Measure, print, and write a page and a picture."""
+    about = surroundings()
+    print(about, end="\n\n")
+    curves = Curves()
+    sections = run(matching(curves, is_short=is_short))
+    counted = operators.count_all()
+    print(f"{counted}\n\n{summary(sections)}")
+    directory.mkdir(parents=True, exist_ok=True)
+    page = ["# Matching in figures", HEADER, about + ".", f"![Events a second by number of rules]({PICTURE})"]
+    page += [section.markdown() for section in sections] + [counted]
+    (directory / PAGE).write_text("\n\n".join(page) + "\n", encoding="utf-8")
+    (directory / PICTURE).write_text(draw(curves, scaling.OPERATORS, about), encoding="utf-8")
+    print(f"\nWritten: {directory / PAGE} and {PICTURE}")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Make the parser of the command line."""
+    root = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure eventrouter.")
+    root.set_defaults(command="short")
+    root.add_argument("--write", type=Path, default=DIRECTORY, metavar="DIR", help="where page and picture go")
+    commands = root.add_subparsers(title="commands; without one, the short set, in under three minutes")
+    for name, about in (
+        ("full", "the short set, and every family of rules at every size"),
+        ("operators", "five rules of each operator, against the decode floor"),
+        ("scaling", "families of rules from one rule to 100,000"),
+        ("peers", "other matchers, and outputs that are long"),
+        ("changes", "adding and removing rules, and memory"),
+        ("delivery", "from put_events to a handler, and the time to import"),
+        ("counts", "match all lots, and compare with event-ruler's counts"),
+        ("compare", "compare two commits"),
+        ("published", "figures to publish, by pyperf; its options follow"),
+    ):
+        command = commands.add_parser(name, help=about, add_help=name != "published")
+        command.set_defaults(command=name)
+        if name == "scaling":
+            command.add_argument("families", nargs="*", help=f"all if none is named, of {', '.join(FAMILIES)}")
+        elif name == "compare":
+            command.add_argument("one", help="a commit, or . for the checkout as it is")
+            command.add_argument("other", help="another")
+            command.add_argument("--pairs", type=int, default=PAIRS, help="of processes")
+    return root
 
 
 def main() -> None:
-    """Print the table."""
-    print(f"Python {sys.version.split()[0]}, asyncio, {EVENTS} events, medians of {ROUNDS} rounds")
-    measures = {
-        "memory object stream": stream,
-        "put to handler, 1 target": routed(1),
-        "put to handler, 5 targets": routed(5),
+    """Do what the command line says."""
+    options, rest = parser().parse_known_args()
+    if rest and options.command != "published":
+        parser().error(f"unrecognized arguments: {' '.join(rest)}")
+    if unknown := set(getattr(options, "families", ())) - set(FAMILIES):
+        parser().error(f"there are no such families: {', '.join(sorted(unknown))}")
+    curves = Curves()
+    commands: dict[str, Callable[[], Iterator[Section]]] = {
+        "operators": lambda: iter([operators.measure()]),
+        "scaling": lambda: iter([scaling.measure(options.families or list(FAMILIES), curves, is_short=False)]),
+        "peers": lambda: (measure() for measure in (scaling.measure_large_outputs, lambda: peers.measure(curves))),
+        "changes": lambda: (measure() for measure in (changes.measure, changes.measure_memory)),
+        "delivery": lambda: iter([delivery.measure()]),
+        "compare": lambda: iter([compare(options.one, options.other, options.pairs)]),
     }
-    figures: dict[str, list[float]] = {name: [] for name in measures}
-    for _ in range(ROUNDS + 1):
-        for name, measure in measures.items():
-            figures[name].append(anyio.run(measure))
-    for name, values in figures.items():
-        floor = figures["memory object stream"][1:] if measures[name] is not stream else None
-        show(name, values[1:], "events/s", floor)  # the first round warms up
-    show("import eventrouter", [import_time() for _ in range(ROUNDS)], "s")
+    start = time.perf_counter()
+    try:
+        if options.command == "published":
+            from benchmarks import published  # noqa: PLC0415  # it needs pyperf
+
+            published.main(rest)
+            return
+        if options.command == "counts":
+            print(operators.count_all())
+        elif options.command in commands:
+            print(surroundings(), end="\n\n")
+            print(summary(run(commands[options.command]())))
+        else:
+            measure_all(options.write, is_short=options.command == "short")
+    except MiscountError as error:
+        print(f"Miscount. {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    print(f"{time.perf_counter() - start:.0f} s")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,97 @@
+"""The inputs of the benchmarks are what they are said to be. Their speed is no test."""
+
+import hashlib
+import itertools
+import json
+from collections import Counter
+
+import pytest
+
+from benchmarks import aws_events, citylots, workloads
+from benchmarks.compare import sign_test, verdict
+from benchmarks.families import FAMILIES
+from benchmarks.naive import MiscountError, NaiveCounts, check
+from eventrouter import Pattern
+
+#: Of the streams that the figures of other engines were taken with, so that ours compare with them.
+LOTS = "49f299db092c0f0b"
+STREAMS = {
+    "exact": "6eb961ea07d19762",
+    "mixed": "0c054e811fffabab",
+    "mixed-own-bounds": "956cc7d225e6e1fe",
+    "mixed-first-field": "ed4eaadccc179d6a",
+    "shared": "cc031b968de41e07",
+    "prefix": "9a49c13b17fa5995",
+    "suffix": "e1ad3d63da37da9f",
+    "wildcard": "7e1ba309ff199df5",
+    "wildcard-front": "cd2955441925d880",
+    "wildcard-multi": "f03faffb46e1b8c2",
+    "anything-but": "aeca813eff41f60e",
+    "fields": "be24ac0ff1c9bf85",
+    "ignore-case": "15953af86cb2b948",
+    "cidr": "3f222caf59056509",
+}
+
+
+def digest(lines):
+    return hashlib.sha256(b"\n".join(lines)).hexdigest()[:16]
+
+
+@pytest.fixture(scope="module")
+def lots():
+    return list(itertools.islice(citylots.lines(), 200))
+
+
+def test_lots_are_the_ones_that_others_are_measured_with(lots):
+    assert digest(lots) == LOTS
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_events_of_families_are_the_ones_that_others_are_measured_with(name):
+    family = FAMILIES[name]
+    rules = [json.dumps(family.rule(i)).encode() for i in range(100)]
+    assert digest(rules + [family.event(draw) for draw in family.draws(1_000)[:200]]) == STREAMS[name]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("size", [1, 10, 40])
+def test_events_of_families_match_the_rules_that_arithmetic_says(name, size):
+    family = FAMILIES[name]
+    patterns = [Pattern.parse(family.rule(i)) for i in range(size)]
+    for draw in family.draws(size)[:25]:
+        event = json.loads(family.event(draw))
+        assert [i for i, pattern in enumerate(patterns) if pattern.matches(event)] == family.found(draw, size)
+
+
+def test_workloads_over_lots_match_as_often_as_each_rule_alone(lots):
+    naive = NaiveCounts(lots)
+    listed = workloads.over_lots()
+    assert len(listed) == 18
+    for workload in listed:
+        check(workload.name, workload.matcher().match_json, lots, naive.of(workload.rules))
+
+
+def test_every_rule_for_aws_events_matches_some():
+    events = aws_events.events(300)
+    found = NaiveCounts(events).of(aws_events.RULES.rules)
+    assert found.keys() == aws_events.RULES.rules.keys()
+    check("AWS", aws_events.RULES.matcher().match_json, events, found)
+
+
+def test_a_miscount_is_told():
+    with pytest.raises(MiscountError, match="EXACT: found r0 2 times instead of 1"):
+        check("EXACT", lambda event: ["r0"], [b"{}", b"{}"], Counter(r0=1))
+
+
+@pytest.mark.parametrize(
+    ("ratios", "word"),
+    [
+        ([1.1] * 10, "slower"),
+        ([0.9] * 10, "faster"),
+        ([1.01] * 10, "noise"),  # sure, but too small to care
+        ([1.2] * 8 + [0.8] * 2, "noise"),
+        ([0.8] * 11 + [1.2], "faster"),
+    ],
+)
+def test_a_difference_counts_that_is_sure_and_large(ratios, word):
+    assert verdict(sorted(ratios)[5], sign_test(ratios)) == word
