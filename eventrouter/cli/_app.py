@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import anyio
 import typer
 
-from eventrouter.cli import _lint, _patterns
+from eventrouter.cli import _bench, _lint, _patterns
 from eventrouter.cli._report import printable
 from eventrouter.cli._route import Options, route_lines
 from eventrouter.errors import EventRouterError
@@ -105,6 +105,22 @@ def lint(
     Exit code: 0 when there is nothing but notes, 1 when there are warnings or errors, 2 when the file is not usable.
     """
     _exit(lambda: _lint.lint_rules(rules, as_sarif=format is Format.SARIF))
+
+
+@app.command()
+def bench(
+    rules: Annotated[Path, typer.Option(help="Rules file: JSON, TOML or YAML with AWS's keys.")],
+    events: Annotated[str, typer.Option(help="File of JSON lines, or - for standard input.")],
+    event_bus_name: Annotated[str, typer.Option(help="The bus whose rules are measured.")] = "default",
+    seconds: Annotated[float, typer.Option(min=0, help="How long to measure all rules together, at least.")] = 1.0,
+    all: Annotated[bool, typer.Option("--all", help="Show every rule, not only the dearest.")] = False,  # noqa: A002
+) -> None:
+    """Measure how fast the rules of a bus match events, what each costs, and which never fire.
+
+    Exit code: 0 when every rule matches some event, 1 when one never does, 2 when the rules or the events are not
+    usable.
+    """
+    _exit(lambda: _bench.bench_rules(rules, events, event_bus_name=event_bus_name, seconds=seconds, everything=all))
 
 
 def _exit(run: Callable[[], bool]) -> NoReturn:
