@@ -267,6 +267,8 @@ def test_data_that_has_no_json_form_is_refused_as_matching_refuses_it():
     with pytest.raises(InvalidEventError, match="a datetime at a is not a JSON value"):
         explain({"a": [1]}, {"a": moment})
     assert explain({"a": [1]}, {"a": Decimal(1), "b": moment}).matched
+    kept = explain({"a": [1], "a.b": [2]}, {"a": {"b": 2, "c": moment}})
+    assert "set $.a = {...} (a list)" in str(kept)
 
 
 def test_an_event_may_be_text_and_has_to_be_an_object():
