@@ -90,7 +90,7 @@ class Order(pydantic.BaseModel):
 
 
 class Prices(pydantic.BaseModel):
-    net: Annotated[Decimal, pydantic.PlainSerializer("{:.2f}".format, when_used="json")]
+    net: Annotated[Decimal, pydantic.PlainSerializer(lambda value: f"{value:.2f}", when_used="json")]
     all: list[Decimal | None]
     by_tax: tuple[dict[str, Decimal], ...]
 
