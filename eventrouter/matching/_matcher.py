@@ -307,7 +307,7 @@ class Matcher(Generic[K]):
         self._shape.branch = branch
         self._run[from_json] = run
         if getattr(type(self), name) is getattr(Matcher, name):
-            # The function in the method's place saves a call, which is a twentieth of a match.
+            # The function in the method's place saves a call, which is a good part of a match of few rules.
             self.__dict__[name] = run
         return run
 

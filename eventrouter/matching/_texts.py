@@ -1,6 +1,6 @@
 """The code that tests a string, with as few operations as there can be.
 
-On CPython a comparison costs a tenth of a method call. A string begins with a text if it lies between that and what
+On CPython a comparison costs far less than a method call. A string begins with a text if it lies between that and what
 follows it in the order of strings: two comparisons; and where several beginnings are asked for, a few comparisons tell
 which it has. Other tests begin with one that is cheap and that most values fail.
 """
