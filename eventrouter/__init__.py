@@ -19,6 +19,8 @@ from eventrouter.errors import (
     ResourceNotFoundError,
     ScheduleExpressionError,
     TargetTimeoutError,
+    ThrottledError,
+    TransformError,
 )
 from eventrouter.event import Event, EventEntry
 from eventrouter.matching import Matcher
@@ -93,5 +95,7 @@ __all__ = [
     "SystemClock",
     "Target",
     "TargetTimeoutError",
+    "ThrottledError",
+    "TransformError",
     "lint",
 ]

@@ -15,9 +15,11 @@
     +-- MissingExtraError       ImportError    an optional dependency is not installed
     +-- DeliveryError                          an attempt to deliver failed; `error_code` says how
         +-- TargetTimeoutError  TimeoutError   the target did not return in time
+        +-- ThrottledError                     the target wants no deliveries for a while: all of them wait
         +-- PermanentDeliveryError             no later attempt can succeed: dead letter at once
             +-- ResourceNotFoundError          what the target sends to does not exist (any more)
             +-- InvalidDetailError             the detail does not fit the handler's model
+            +-- TransformError                 the input transformer cannot make the target's input
             +-- HopLimitError                  the event has been handed from bus to bus too often
 
 Catch `EventRouterError` for all of them, or the builtin beside each.
@@ -25,6 +27,8 @@ All can be pickled, as any exception crossing a process boundary has to be.
 """
 
 from __future__ import annotations
+
+from datetime import timedelta
 
 
 class EventRouterError(Exception):
@@ -132,15 +136,35 @@ class DeliveryError(EventRouterError):
 
     Attributes:
         error_code: Goes to the dead letter as `ERROR_CODE`.
+        retry_after: When the target wants to be asked again, as HTTP's `Retry-After` says it: the next attempt waits
+            at least so long; a negative duration means never. None leaves it to the retry policy.
     """
 
     error_code = "TARGET_ERROR"
+
+    def __init__(self, *args: object, retry_after: timedelta | None = None) -> None:
+        super().__init__(*args)
+        self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), self.args, {"retry_after": self.retry_after}
 
 
 class TargetTimeoutError(DeliveryError, TimeoutError):
     """The target did not return within its timeout. Retried."""
 
     error_code = "TIMEOUT"
+
+
+class ThrottledError(DeliveryError):
+    """The target is overloaded or closed, whatever it is sent.
+
+    All deliveries of the subscription wait for `retry_after`, or without one for 1 s, doubling up to 5 minutes while
+    it goes on (AWS Lambda developer guide, "How Lambda handles errors with asynchronous invocation"). The attempt does
+    not count; the event's age does.
+    """
+
+    error_code = "THROTTLING"
 
 
 class PermanentDeliveryError(DeliveryError):
@@ -159,6 +183,12 @@ class InvalidDetailError(PermanentDeliveryError):
     """The event's detail does not fit the model that the handler asked for."""
 
     error_code = "INVALID_DETAIL"
+
+
+class TransformError(PermanentDeliveryError):
+    """The target's input cannot be made from the event."""
+
+    error_code = "TRANSFORM_ERROR"
 
 
 class HopLimitError(PermanentDeliveryError):

@@ -51,6 +51,7 @@ class Delivery:
         accepted_at: When the bus accepted the event.
         hops: How many buses handed the event on before this one.
         token: Names this lease. A store ignores whoever comes back with an older one.
+        input: What the target is to receive instead of the event, as JSON text; None for the event itself.
     """
 
     id: int
@@ -60,6 +61,12 @@ class Delivery:
     accepted_at: datetime
     hops: int
     token: int
+    input: bytes | None = None
+
+    @property
+    def payload(self) -> bytes:
+        """What the target is to receive, as JSON text: its input, or the event."""
+        return self.event.to_json() if self.input is None else self.input
 
 
 @dataclass(frozen=True, slots=True)
