@@ -33,11 +33,13 @@ from eventrouter.records import (
     Delivery,
     Dropped,
     Ledger,
+    Observation,
     Outcome,
+    Postponed,
     RetryAt,
     Subscription,
 )
-from eventrouter.retry import RetryPolicy
+from eventrouter.retry import RetryBudget, RetryPolicy
 from eventrouter.router import EventRouter, PutResult
 from eventrouter.rules import Rule, RuleExplanation
 from eventrouter.stores.memory import MemoryStore
@@ -77,15 +79,18 @@ __all__ = [
     "MemoryStore",
     "MissingExtraError",
     "NotFoundError",
+    "Observation",
     "Observer",
     "Outcome",
     "Pattern",
     "PatternComplexityError",
     "PatternError",
     "PermanentDeliveryError",
+    "Postponed",
     "PutResult",
     "ResourceNotFoundError",
     "RetryAt",
+    "RetryBudget",
     "RetryPolicy",
     "Rule",
     "RuleExplanation",

@@ -6,12 +6,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Protocol, TypedDict
+from typing import Literal, Protocol, TypeAlias, TypedDict
 
 from eventrouter.errors import InvalidRuleError
 from eventrouter.names import check_name
-from eventrouter.records import Accepted, DeadLetter, Delivery, Ledger, Outcome, Subscription
+from eventrouter.records import Accepted, DeadLetter, Delivery, Ledger, Observation, Outcome, Subscription
 from eventrouter.retry import RetryPolicy
+
+#: Whether the events of one group come in order.
+Ordering: TypeAlias = Literal["UNORDERED", "FIFO"]
+#: What `put_events` does about a target whose backlog is full.
+WhenFull: TypeAlias = Literal["wait", "reject", "shed"]
 
 
 class Clock(Protocol):
@@ -52,27 +57,50 @@ class Target(ABC):
         id: Unique among the targets of its rule.
         arn: What dead letters name as `TARGET_ARN`; made from the id when empty.
         retry_policy: When a failed attempt is repeated.
-        dead_letter_queue: Where a delivery ends that was given up; None drops it, with an error in the log.
+        dead_letter_queue: Where a delivery ends that was given up: a queue of the store, or another target, which is
+            sent the event until it takes it. None drops it, with an error in the log.
         timeout: Limit of one attempt; None for none.
         maximum_concurrency: How many attempts may run at once; 0 pauses the target: its deliveries wait.
+        ordering: `FIFO` delivers the events of one event group in the order of their acceptance, one at a time; one
+            that waits for a retry holds up its own group only. Events without a group have no order.
+        maximum_backlog: How many deliveries may be unfinished before `when_full` applies.
+        when_full: What meets the next event: `wait` lets `put_events` wait for room, and answer
+            `ThrottlingException` when there is none in time; `reject` answers so at once; `shed` accepts the event and
+            skips this target, which the ledger counts.
+        on_success: Targets that are sent a record of each delivery that succeeded (AWS Lambda, "Destinations").
+        on_failure: The same for each that was given up.
     """
 
     id: str
     arn: str = ""
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
-    dead_letter_queue: DeadLetterQueue | None = field(default_factory=DeadLetterQueue)
+    dead_letter_queue: DeadLetterQueue | Target | None = field(default_factory=DeadLetterQueue)
     timeout: timedelta | None = timedelta(seconds=60)
     maximum_concurrency: int = 10
+    ordering: Ordering = "UNORDERED"
+    maximum_backlog: int = 100_000
+    when_full: WhenFull = "wait"
+    on_success: Sequence[Target] = ()
+    on_failure: Sequence[Target] = ()
 
     def __post_init__(self) -> None:
         check_name("target id", self.id)
         if self.timeout is not None and not (isinstance(self.timeout, timedelta) and self.timeout > timedelta(0)):
             raise InvalidRuleError(f"timeout of target {self.id} is {self.timeout!r}", hint="use a positive timedelta")
-        limit = self.maximum_concurrency
-        if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
-            raise InvalidRuleError(
-                f"maximum_concurrency of target {self.id} is {limit!r}", hint="use a whole number from 0"
-            )
+        self._check_count("maximum_concurrency", least=0)
+        self._check_count("maximum_backlog", least=1)
+        self._check_choice("ordering", ("UNORDERED", "FIFO"))
+        self._check_choice("when_full", ("wait", "reject", "shed"))
+
+    def _check_count(self, name: str, *, least: int) -> None:
+        value = getattr(self, name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise InvalidRuleError(f"{name} of target {self.id} is {value!r}", hint=f"use a whole number from {least}")
+
+    def _check_choice(self, name: str, choices: tuple[str, ...]) -> None:
+        value = getattr(self, name)
+        if value not in choices:
+            raise InvalidRuleError(f"{name} of target {self.id} is {value!r}", hint=f"use {' or '.join(choices)}")
 
     @abstractmethod
     async def invoke(self, delivery: Delivery) -> object:
@@ -81,6 +109,8 @@ class Target(ABC):
         Returning means delivered. An exception means that this attempt failed: the retry policy decides what
         follows, unless it is a `PermanentDeliveryError`. Cancellation means neither; it must not be swallowed.
         At least once: an event may come again, so what must not happen twice needs the event's id as its key.
+
+        It runs in a context of its own: context variables that it sets are not seen by the next attempt.
         """
 
 
@@ -88,19 +118,30 @@ class TargetOptions(TypedDict, total=False):
     """What a decorator takes for the target it makes; see `Target`."""
 
     retry_policy: RetryPolicy
-    dead_letter_queue: DeadLetterQueue | None
+    dead_letter_queue: DeadLetterQueue | Target | None
     timeout: timedelta | None
     maximum_concurrency: int
+    ordering: Ordering
+    maximum_backlog: int
+    when_full: WhenFull
+    on_success: Sequence[Target]
+    on_failure: Sequence[Target]
 
 
 class Store(Protocol):
     """Where accepted events live until each of their deliveries has ended.
 
-    Every call is one transaction: all of it happened, or nothing. `now` is always the caller's.
+    Every call is one transaction: all of it happened, or nothing. `now` is always the caller's. A call that is
+    cancelled has happened or has not.
     """
 
-    async def append(self, accepted: Sequence[Accepted]) -> None:
-        """Keep events with all their deliveries, which are due at once. Order is kept within a subscription."""
+    async def append(self, accepted: Sequence[Accepted]) -> Sequence[str | None]:
+        """Keep events with all their deliveries, which are due at once. Order is kept within a subscription.
+
+        Returns:
+            For each event None, or the id of the event that was published before under the same deduplication; then
+            this one is not kept.
+        """
         ...
 
     async def lease(
@@ -108,12 +149,23 @@ class Store(Protocol):
     ) -> Sequence[Delivery]:
         """Take up to *limit* due deliveries, oldest due first; after *until* they are due again.
 
-        Each comes with a fresh token and counts as an attempt.
+        Each comes with a fresh token and counts as an attempt. Of an ordered group only the first that has not ended
+        is ever due.
+        """
+        ...
+
+    async def extend(self, deliveries: Sequence[Delivery], *, until: datetime) -> Sequence[Delivery]:
+        """Keep leases until later.
+
+        Returns:
+            The deliveries whose lease had been lost.
         """
         ...
 
     async def settle(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
-        """Write what followed from attempts: the end of a delivery with its dead letter, or its next due time.
+        """Write what followed from attempts: the end of a delivery with what follows from it, or its next due time.
+
+        Dead letters and follow-ups of an outcome are written with it, or not at all.
 
         Returns:
             The outcomes that changed nothing, since their lease had been lost.
@@ -132,8 +184,34 @@ class Store(Protocol):
         """Count, for each subscription that has any, the deliveries that have not ended."""
         ...
 
-    async def dead_letters(self, *, queue: str | None = None) -> Sequence[DeadLetter]:
-        """List the dead letters of one queue, or all, oldest first."""
+    async def dead_letters(
+        self, *, queue: str | None = None, after: int = 0, limit: int | None = None
+    ) -> Sequence[DeadLetter]:
+        """List the dead letters of one queue, or all, oldest first.
+
+        Args:
+            queue: The queue.
+            after: Only those with a greater id, for reading page by page.
+            limit: At most so many.
+        """
+        ...
+
+    async def replace_dead_letter(self, letter: DeadLetter) -> bool:
+        """Put *letter* in the place of the one with its id. False when there is none (any more)."""
+        ...
+
+    async def redrive(self, ids: Sequence[int], *, now: datetime) -> Sequence[DeadLetter]:
+        """Make deliveries of dead letters again, to the subscription that failed and no other, due at *now*.
+
+        They are new deliveries of the same event, with no attempt made, whose age counts from *now*.
+
+        Returns:
+            The dead letters that were there, and are not any more.
+        """
+        ...
+
+    async def purge(self, ids: Sequence[int]) -> int:
+        """Remove dead letters for good, and count those that were there. The ledger keeps them as dead-lettered."""
         ...
 
     async def ledger(self) -> Ledger:
@@ -142,8 +220,11 @@ class Store(Protocol):
 
 
 class Observer(Protocol):
-    """Told of every outcome, after the store has written it."""
+    """Told of every step in the life of an event."""
 
-    def settled(self, outcome: Outcome) -> None:
-        """Take note. Called in the event loop, so it must not block; what it raises is logged and goes no further."""
+    def observe(self, observation: Observation) -> None:
+        """Take note. Called in the event loop, so it must not block; what it raises is logged and goes no further.
+
+        Outcomes are told after the store has written them.
+        """
         ...

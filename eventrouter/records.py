@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import msgspec
 
 from eventrouter.event import Event
 from eventrouter.retry import ExhaustedRetryCondition
@@ -22,8 +24,23 @@ class Subscription(NamedTuple):
         return f"{self.event_bus_name}/{self.rule_name}/{self.target_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Deduplication(NamedTuple):
+    """Under what an event is published once (EventBridge, `DeduplicationId`).
+
+    Attributes:
+        scope: The bus, and the event group if there is one.
+        key: The publisher's id, or a hash of the content.
+        until: When the same key may be published again.
+    """
+
+    scope: str
+    key: str
+    until: datetime
+
+
+# Structs, here and below, since there is one of each for every event or attempt: a frozen dataclass takes ten times as
+# long to make. They are in no cycle, so the garbage collector need not walk through a backlog of them.
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """An event as `put_events` hands it to the store, together with everybody who is to receive it.
 
     Attributes:
@@ -31,26 +48,45 @@ class Accepted:
         at: When the bus accepted it; the age of its deliveries counts from here.
         subscriptions: Who is to receive it, each once.
         hops: How many buses handed it on before this one.
+        causes: The ids of the events whose handling put this one, the first cause first.
+        trace_header: Trace context of the publisher, as W3C's `traceparent` (or AWS's own).
+        group: The event group, if it has one.
+        ordered: Those of `subscriptions` that receive the events of a group in order, one at a time.
+        skipped: Who would have received it, but was left out since its backlog was full.
+        deduplication: Under what it is published once; None for always.
+        event_bus_name: The bus that accepted it.
+        attributes: What goes with the event besides it, as a dead letter's `ERROR_CODE`.
     """
 
     event: Event
     at: datetime
     subscriptions: tuple[Subscription, ...]
     hops: int = 0
+    causes: tuple[str, ...] = ()
+    trace_header: str | None = None
+    group: str | None = None
+    ordered: tuple[Subscription, ...] = ()
+    skipped: tuple[Subscription, ...] = ()
+    deduplication: Deduplication | None = None
+    event_bus_name: str = "default"
+    attributes: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True, gc=False):
     """One event on its way to one subscription, leased for one attempt.
 
     Attributes:
         id: Names the delivery in its store, through all its attempts.
         subscription: Who is to receive it.
-        event: The event.
+        event: The event, an object of this attempt's own.
         attempt: Which attempt this is, from 1.
         accepted_at: When the bus accepted the event.
         hops: How many buses handed the event on before this one.
         token: Names this lease. A store ignores whoever comes back with an older one.
+        causes: The ids of the events whose handling put this one, the first cause first.
+        trace_header: Trace context of the publisher, as W3C's `traceparent` (or AWS's own).
+        group: The event group, if it has one.
+        attributes: What goes with the event besides it, as a dead letter's `ERROR_CODE`.
         input: What the target is to receive instead of the event, as JSON text; None for the event itself.
     """
 
@@ -61,6 +97,10 @@ class Delivery:
     accepted_at: datetime
     hops: int
     token: int
+    causes: tuple[str, ...] = ()
+    trace_header: str | None = None
+    group: str | None = None
+    attributes: Mapping[str, str] = {}
     input: bytes | None = None
 
     @property
@@ -84,6 +124,9 @@ class DeadLetter:
         exhausted_retry_condition: The limit that ended the retries; None when the error was permanent.
         retry_attempts: Attempts after the first.
         at: When it was given up.
+        id: Names it in its store; 0 before it is in one.
+        hops: How many buses handed the event on.
+        causes: The ids of the events whose handling put this one, the first cause first.
     """
 
     queue: str
@@ -96,9 +139,13 @@ class DeadLetter:
     exhausted_retry_condition: ExhaustedRetryCondition | None
     retry_attempts: int
     at: datetime
+    id: int = 0
+    hops: int = 0
+    causes: tuple[str, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give it in EventBridge's form: the event as `body`, the reasons as string `attributes`."""
+    @property
+    def attributes(self) -> dict[str, str]:
+        """The reasons as EventBridge writes them into message attributes."""
         attributes = {
             "RULE_ARN": self.rule_arn,
             "TARGET_ARN": self.target_arn,
@@ -108,14 +155,23 @@ class DeadLetter:
         }
         if self.exhausted_retry_condition is not None:
             attributes["EXHAUSTED_RETRY_CONDITION"] = self.exhausted_retry_condition
-        return {"body": self.event.to_dict(), "attributes": attributes}
+        return attributes
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it in EventBridge's form: the event as `body`, the reasons as string `attributes`."""
+        return {"body": self.event.to_dict(), "attributes": self.attributes}
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
-    """The target took it. The delivery is over."""
+class Delivered(msgspec.Struct, frozen=True, gc=False):
+    """The target took it. The delivery is over.
+
+    Attributes:
+        delivery: What was attempted.
+        follow_ups: Events that follow from it: destination records, and what the handler returned.
+    """
 
     delivery: Delivery
+    follow_ups: tuple[Accepted, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +185,31 @@ class RetryAt:
 
 
 @dataclass(frozen=True, slots=True)
+class Postponed:
+    """Nothing was attempted, or the target asked for a pause; due again at `at`, and the attempt does not count."""
+
+    delivery: Delivery
+    at: datetime
+    error_code: str
+    error_message: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLettered:
-    """The delivery is over, and a dead letter says why."""
+    """The delivery is over, and a dead letter says why.
+
+    Attributes:
+        delivery: What was attempted.
+        dead_letter: Why it was given up. When its queue is a target, `follow_ups` brings it there, and the store
+            keeps no copy.
+        follow_ups: Events that follow from it: destination records, and the dead letter on its way to a target.
+        is_kept: Whether the store keeps the dead letter.
+    """
 
     delivery: Delivery
     dead_letter: DeadLetter
+    follow_ups: tuple[Accepted, ...] = ()
+    is_kept: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +219,11 @@ class Dropped:
     delivery: Delivery
     error_code: str
     error_message: str
+    follow_ups: tuple[Accepted, ...] = ()
 
 
 #: What follows from one attempt.
-Outcome: TypeAlias = Delivered | RetryAt | DeadLettered | Dropped
+Outcome: TypeAlias = Delivered | RetryAt | Postponed | DeadLettered | Dropped
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +233,9 @@ class Counts:
     Attributes:
         accepted: All of them.
         delivered: Taken by the target.
-        dead_lettered: Given up, with a dead letter.
-        dropped: Given up without one.
+        dead_lettered: Given up, with a dead letter; one that is redriven is waiting again.
+        dropped: Given up without one: expired, where the target has no dead-letter queue.
+        skipped: Never attempted, since the backlog was full and the target sheds what is too much.
         waiting: Due now or later, in nobody's hands.
         in_flight: Being attempted.
         retries: Attempts that failed and were followed by another; not part of the sum.
@@ -167,6 +245,7 @@ class Counts:
     delivered: int = 0
     dead_lettered: int = 0
     dropped: int = 0
+    skipped: int = 0
     waiting: int = 0
     in_flight: int = 0
     retries: int = 0
@@ -174,7 +253,7 @@ class Counts:
     @property
     def is_balanced(self) -> bool:
         """Whether every accepted delivery is in exactly one place."""
-        ended = self.delivered + self.dead_lettered + self.dropped
+        ended = self.delivered + self.dead_lettered + self.dropped + self.skipped
         return self.accepted == ended + self.waiting + self.in_flight
 
     def __add__(self, other: Counts) -> Counts:
@@ -188,10 +267,12 @@ class Ledger:
     Attributes:
         events: Events accepted, those that no rule wanted included.
         subscriptions: Counts of each subscription that ever had a delivery.
+        parked: Those of them that are not declared (any more): what waits for them waits until they are.
     """
 
     events: int = 0
     subscriptions: Mapping[Subscription, Counts] = field(default_factory=dict)
+    parked: frozenset[Subscription] = frozenset()
 
     @property
     def total(self) -> Counts:
@@ -205,8 +286,59 @@ class Ledger:
 
     def __str__(self) -> str:
         total = self.total
+        skipped = f"{total.skipped} skipped, " if total.skipped else ""
+        parked = sum(self.subscriptions[key].waiting for key in self.parked if key in self.subscriptions)
         return (
             f"{self.events} events, {total.accepted} deliveries: {total.delivered} delivered, "
-            f"{total.dead_lettered} dead-lettered, {total.dropped} dropped, "
-            f"{total.waiting + total.in_flight} unfinished; {total.retries} retries"
+            f"{total.dead_lettered} dead-lettered, {total.dropped} dropped, {skipped}"
+            f"{total.waiting + total.in_flight} unfinished"
+            + (f", {parked} of them parked" if parked else "")
+            + f"; {total.retries} retries"
         )
+
+
+#: What happens to an event, in the words of EventBridge's own log (user guide, "Logging for event buses").
+Step: TypeAlias = Literal[
+    "EVENT_INGEST_SUCCESS",
+    "EVENT_INGEST_FAILURE",
+    "EVENT_RECEIPT",
+    "RULE_MATCH_START",
+    "RULE_MATCH",
+    "NO_STANDARD_RULES_MATCHED",
+    "INVOCATION_START",
+    "INVOCATION_ATTEMPT_START",
+    "INVOCATION_ATTEMPT_SUCCESS",
+    "INVOCATION_ATTEMPT_RETRYABLE_FAILURE",
+    "INVOCATION_ATTEMPT_PERMANENT_FAILURE",
+    "INVOCATION_ATTEMPT_THROTTLE",
+    "INVOCATION_THROTTLE_START",
+    "INVOCATION_SUCCESS",
+    "INVOCATION_FAILURE",
+    "INVOCATION_DLQ",
+]
+
+
+class Observation(msgspec.Struct, frozen=True, kw_only=True):
+    """One step in the life of an event.
+
+    Attributes:
+        step: Which.
+        at: When, by the router's clock.
+        event_bus_name: On which bus.
+        event_id: Of which event; None for an entry that was refused before it had one.
+        subscriptions: Who is to receive it (`EVENT_RECEIPT`), or whom it concerns.
+        delivery: What is attempted, in the steps of an invocation.
+        outcome: What followed from the attempt, once the store has it.
+        error_code: Why, in the steps that fail.
+        error_message: The same in words.
+    """
+
+    step: Step
+    at: datetime
+    event_bus_name: str
+    event_id: str | None = None
+    subscriptions: Sequence[Subscription] = ()
+    delivery: Delivery | None = None
+    outcome: Outcome | None = None
+    error_code: str | None = None
+    error_message: str | None = None

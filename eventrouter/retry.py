@@ -48,8 +48,27 @@ class RetryPolicy:
         """185 retries within 24 hours, what a rule has on AWS when nothing is said (EventBridge user guide)."""
         return cls(maximum_retry_attempts=185, maximum_event_age=timedelta(hours=24))
 
+    @classmethod
+    def lambda_async(cls) -> Self:
+        """2 retries, after a minute and after two more, within 6 hours: AWS Lambda's asynchronous invocation.
+
+        The waits are jittered below those (AWS Lambda developer guide, "How Lambda handles errors").
+        """
+        return cls(
+            maximum_retry_attempts=2,
+            maximum_event_age=timedelta(hours=6),
+            base_delay=timedelta(minutes=1),
+            maximum_delay=timedelta(minutes=2),
+        )
+
     def next_attempt(
-        self, *, attempts: int, accepted_at: datetime, now: datetime, draw: float
+        self,
+        *,
+        attempts: int,
+        accepted_at: datetime,
+        now: datetime,
+        draw: float,
+        at_least: timedelta = timedelta(0),
     ) -> datetime | ExhaustedRetryCondition:
         """Decide what follows an attempt that failed.
 
@@ -60,13 +79,14 @@ class RetryPolicy:
             accepted_at: When the bus accepted the event.
             now: When the attempt failed.
             draw: Where in its range the wait falls, in [0, 1); see `jitter`.
+            at_least: What the target asked to wait; the longer of it and the policy's wait counts.
 
         Returns:
             The instant of the next attempt, or the limit that was reached.
         """
         if attempts > self.maximum_retry_attempts:
             return "MaximumRetryAttempts"
-        due = now + self._wait(attempts, draw)
+        due = now + max(self._wait(attempts, draw), at_least)
         if due - accepted_at > self.maximum_event_age:
             return "MaximumEventAgeInSeconds"
         return due
@@ -84,3 +104,55 @@ def jitter(seed: int, event_id: str, subscription: str, attempt: int) -> float:
     """
     key = f"{seed}\0{event_id}\0{subscription}\0{attempt}".encode()
     return int.from_bytes(hashlib.blake2b(key, digest_size=7).digest()) / 2**56
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryBudget:
+    """How much of a bus's deliveries may be retries, so that an outage does not become a storm.
+
+    First attempts are never held back. A retry that is due when the budget is used up waits, and is not counted, until
+    there is some again; it holds up nothing meanwhile, and its age goes on.
+
+    Attributes:
+        share: Retries allowed for each first attempt.
+        minimum_per_second: Retries that are always allowed, so that a quiet bus can retry at all.
+        burst: How long both are saved up while there are no retries.
+    """
+
+    share: float = 0.2
+    minimum_per_second: float = 50
+    burst: timedelta = timedelta(seconds=10)
+
+    def __post_init__(self) -> None:
+        for name, least in (("share", 0), ("minimum_per_second", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value < float("inf"):
+                raise InvalidRuleError(f"{name} of the retry budget is {value!r}", hint=f"use a number from {least}")
+        if not isinstance(self.burst, timedelta) or self.burst <= timedelta(0):
+            raise InvalidRuleError(f"burst of the retry budget is {self.burst!r}", hint="use a positive timedelta")
+
+
+class RetryAccount:
+    """What a bus has left of its retry budget. Time is the caller's."""
+
+    __slots__ = ("_at", "_budget", "_left", "_most")
+
+    def __init__(self, budget: RetryBudget, now: datetime) -> None:
+        self._budget = budget
+        self._most = max(1.0, budget.minimum_per_second * budget.burst.total_seconds())
+        self._left = self._most
+        self._at = now
+
+    def earn(self, first_attempts: int) -> None:
+        """Count first attempts, which allow retries."""
+        self._left = min(self._most, self._left + self._budget.share * first_attempts)
+
+    def spend(self, now: datetime) -> bool:
+        """Take one retry, if there is one left."""
+        passed = max(0.0, (now - self._at).total_seconds())
+        self._at = now
+        self._left = min(self._most, self._left + self._budget.minimum_per_second * passed)
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True

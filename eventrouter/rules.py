@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from eventrouter.abc import Target
 from eventrouter.errors import ConflictError, InvalidRuleError, NotFoundError
@@ -65,6 +65,21 @@ class RuleExplanation:
         return f"{self.rule.name}{disabled}: {self.explanation}"
 
 
+class Route(NamedTuple):
+    """Who receives an event.
+
+    Attributes:
+        subscriptions: All of them, each once.
+        ordered: Those that receive the events of one group in order.
+    """
+
+    subscriptions: tuple[Subscription, ...] = ()
+    ordered: tuple[Subscription, ...] = ()
+
+
+_NOWHERE: Final = Route()
+
+
 class RuleSet:
     """The rules of one bus.
 
@@ -74,6 +89,7 @@ class RuleSet:
     def __init__(self, event_bus_name: str) -> None:
         self.event_bus_name = event_bus_name
         self._rules: dict[str, Rule] = {}
+        self._routes: dict[str, Route] = {}  # what each rule's match means, made when its targets change
         self._matcher: Matcher[str] = Matcher()
 
     def __iter__(self) -> Iterator[Rule]:
@@ -98,7 +114,7 @@ class RuleSet:
         existing = self._rules.get(rule.name)
         if existing is not None:
             rule = replace(rule, targets=existing.targets)
-        self._rules[rule.name] = rule
+        self._keep(rule)
         if rule.state == "ENABLED":
             self._matcher.replace(rule.name, rule.event_pattern)
         elif rule.name in self._matcher:
@@ -117,7 +133,7 @@ class RuleSet:
         """
         if self[name].targets:
             raise ConflictError("Rule can't be deleted since it has targets.")
-        del self._rules[name]
+        del self._rules[name], self._routes[name]
         if name in self._matcher:
             self._matcher.remove(name)
 
@@ -125,7 +141,7 @@ class RuleSet:
         """Give a rule targets; one whose id it already has is replaced."""
         rule = self[name]
         merged = {target.id: target for target in rule.targets} | {target.id: target for target in targets}
-        self._rules[name] = replace(rule, targets=tuple(merged.values()))
+        self._keep(replace(rule, targets=tuple(merged.values())))
 
     def remove_targets(self, name: str, ids: Sequence[str]) -> None:
         """Take targets away from a rule.
@@ -137,18 +153,34 @@ class RuleSet:
         unknown = [id for id in ids if id not in {target.id for target in rule.targets}]
         if unknown:
             raise NotFoundError(f"Rule {name} has no target {', '.join(unknown)}.")
-        self._rules[name] = replace(rule, targets=tuple(target for target in rule.targets if target.id not in ids))
+        self._keep(replace(rule, targets=tuple(target for target in rule.targets if target.id not in ids)))
+
+    def _keep(self, rule: Rule) -> None:
+        self._rules[rule.name] = rule
+        self._routes[rule.name] = Route(
+            tuple(Subscription(self.event_bus_name, rule.name, target.id) for target in rule.targets),
+            tuple(
+                Subscription(self.event_bus_name, rule.name, target.id)
+                for target in rule.targets
+                if target.ordering == "FIFO"
+            ),
+        )
 
     def explain(self, event: Mapping[str, Any]) -> list[RuleExplanation]:
         """Explain every rule, those that match first and then the nearest."""
         told = [RuleExplanation(rule, rule.event_pattern.explain(event)) for rule in self]
         return sorted(told, key=lambda item: (not item.matched, item.explanation.distance))
 
-    def route(self, event: Event) -> tuple[Subscription, ...]:
+    def route(self, event: Event) -> Route:
         """Decide who receives *event*: the targets of every enabled rule whose pattern it matches."""
         # As JSON, of which the matcher reads just what rules look at; the detail need not be decoded for it.
-        return tuple(
-            Subscription(self.event_bus_name, name, target.id)
-            for name in self._matcher.match_json(event.to_json())
-            for target in self._rules[name].targets
+        names = self._matcher.match_json(event.to_json())
+        if len(names) == 1:
+            return self._routes[names[0]]
+        if not names:
+            return _NOWHERE
+        routes = [self._routes[name] for name in names]
+        return Route(
+            tuple(subscription for route in routes for subscription in route.subscriptions),
+            tuple(subscription for route in routes for subscription in route.ordered),
         )

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import anyio
 
-from eventrouter import Delivery, Event, EventEntry, EventRouter, FunctionTarget, Outcome, Target
+from eventrouter import Delivery, Event, EventEntry, EventRouter, FunctionTarget, Observation, Outcome, Target
 from tests.virtual_time import LoopClock
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -32,8 +32,9 @@ class Recorder:
 
     outcomes: list[Outcome] = field(default_factory=list)
 
-    def settled(self, outcome: Outcome) -> None:
-        self.outcomes.append(outcome)
+    def observe(self, observation: Observation) -> None:
+        if observation.outcome is not None and observation.step.startswith("INVOCATION_ATTEMPT"):
+            self.outcomes.append(observation.outcome)
 
     @property
     def names(self) -> list[str]:

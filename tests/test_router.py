@@ -176,7 +176,7 @@ async def test_forwarded_events_stay_as_they_are():
     router = make_router(target)
     event = make_event()
     async with router:
-        assert await router.forward_events([event]) == [PutResult(event.id)]
+        assert await router.forward_events([event]) == [PutResult(event.id, success_code="PUBLISHED")]
         assert (await router.forward_events([event], "nowhere"))[0].error_code == "ResourceNotFoundException"
         await router.settle_down()
     assert [delivery.event for delivery in target.seen] == [event]

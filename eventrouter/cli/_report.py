@@ -13,7 +13,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from eventrouter.records import Counts, DeadLettered, Delivered, Dropped, Ledger, Outcome, RetryAt, Subscription
+from eventrouter.records import (
+    Counts,
+    DeadLettered,
+    Delivered,
+    Dropped,
+    Ledger,
+    Observation,
+    Outcome,
+    Postponed,
+    RetryAt,
+    Subscription,
+)
 from eventrouter.rules import Rule
 
 _SHOWN_LINES = 10
@@ -55,8 +66,12 @@ class Reporter:
     console: Console | None
     dead_letters: IO[bytes] | None
 
-    def settled(self, outcome: Outcome) -> None:
-        """Print one line."""
+    def observe(self, observation: Observation) -> None:
+        """Print one line for the outcome of an attempt."""
+        if observation.outcome is not None and observation.step.startswith("INVOCATION_ATTEMPT"):
+            self._report(observation.outcome)
+
+    def _report(self, outcome: Outcome) -> None:
         if isinstance(outcome, DeadLettered) and self.dead_letters is not None:
             self.dead_letters.write(msgspec.json.encode(outcome.dead_letter.to_dict()) + b"\n")
             self.dead_letters.flush()
@@ -84,6 +99,8 @@ def _told(outcome: Outcome) -> tuple[str, str, str]:
         return "delivered", "green", ""
     if isinstance(outcome, RetryAt):
         return "retry", "yellow", f"{outcome.error_message}; next attempt in {_wait(outcome.at):.1f} s"
+    if isinstance(outcome, Postponed):
+        return "throttled", "yellow", f"{outcome.error_message}; next attempt in {_wait(outcome.at):.1f} s"
     if isinstance(outcome, Dropped):
         return "dropped", "red", outcome.error_message
     condition = outcome.dead_letter.exhausted_retry_condition

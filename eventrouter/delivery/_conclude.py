@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from eventrouter.abc import Target
-from eventrouter.errors import DeliveryError, PermanentDeliveryError
+from eventrouter.abc import DeadLetterQueue, Target
+from eventrouter.errors import DeliveryError, PermanentDeliveryError, ThrottledError
 from eventrouter.event import Event
 from eventrouter.records import (
     DeadLetter,
     DeadLettered,
     Delivery,
     Dropped,
+    Postponed,
     RetryAt,
     Subscription,
 )
@@ -21,8 +22,8 @@ MAXIMUM_ERROR_MESSAGE = 1_000  # characters; a dead letter explains, it does not
 
 
 def conclude(
-    delivery: Delivery, target: Target, error: Exception, *, now: datetime, draw: float
-) -> RetryAt | DeadLettered | Dropped:
+    delivery: Delivery, target: Target, error: Exception, *, now: datetime, draw: float, pause: timedelta
+) -> RetryAt | Postponed | DeadLettered | Dropped:
     """Decide what follows from an attempt that ended with *error*.
 
     Args:
@@ -31,25 +32,38 @@ def conclude(
         error: What the attempt raised.
         now: When it ended.
         draw: The jitter of a retry, in [0, 1).
+        pause: How long a target that is throttled rests when it does not say so itself.
     """
     error = _unwrapped(error)
     code = error.error_code if isinstance(error, DeliveryError) else "TARGET_ERROR"
     message = _message(error)
     condition: ExhaustedRetryCondition | None = None
-    if not isinstance(error, PermanentDeliveryError):
+    retry_after = error.retry_after if isinstance(error, DeliveryError) else None
+    is_final = isinstance(error, PermanentDeliveryError) or (retry_after is not None and retry_after < timedelta(0))
+    if isinstance(error, ThrottledError) and not is_final:
+        due = now + (pause if retry_after is None else retry_after)
+        if due - delivery.accepted_at <= target.retry_policy.maximum_event_age:
+            return Postponed(delivery, due, code, message)
+        condition = "MaximumEventAgeInSeconds"
+    elif not is_final:
         next_attempt = target.retry_policy.next_attempt(
-            attempts=delivery.attempt, accepted_at=delivery.accepted_at, now=now, draw=draw
+            attempts=delivery.attempt,
+            accepted_at=delivery.accepted_at,
+            now=now,
+            draw=draw,
+            at_least=retry_after or timedelta(0),
         )
         if isinstance(next_attempt, datetime):
             return RetryAt(delivery, next_attempt, code, message)
         condition = next_attempt
     if target.dead_letter_queue is None:
         return Dropped(delivery, code, message)
-    subscription, event = delivery.subscription, delivery.event
+    queue = target.dead_letter_queue
+    subscription, event = delivery.subscription, delivery.event.copy()  # what a target has done to its copy is its own
     return DeadLettered(
         delivery,
         DeadLetter(
-            queue=target.dead_letter_queue.name or str(subscription),
+            queue=(queue.name if isinstance(queue, DeadLetterQueue) else queue.id) or str(subscription),
             event=event,
             subscription=subscription,
             rule_arn=_rule_arn(subscription, event),
@@ -59,7 +73,10 @@ def conclude(
             exhausted_retry_condition=condition,
             retry_attempts=delivery.attempt - 1,
             at=now,
+            hops=delivery.hops,
+            causes=delivery.causes,
         ),
+        is_kept=isinstance(queue, DeadLetterQueue),
     )
 
 

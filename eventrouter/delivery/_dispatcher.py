@@ -1,83 +1,116 @@
-"""Lease, invoke, settle: the one place where targets are called.
-
-Each subscription that has deliveries has a *pump*, a task that leases what is due and starts an attempt for each, up
-to the target's concurrency limit, then sleeps until a slot is free, something arrives or the next retry is due. A
-delivery waiting for its retry is a row in the store: it holds no task, no slot and no lock. A pump with nothing left
-to do ends, so a thousand idle rules cost nothing.
-"""
+"""What runs: the pumps of all subscriptions, and what they share."""
 
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from contextvars import ContextVar, copy_context
-from dataclasses import dataclass, field, replace
+from contextvars import copy_context
 from datetime import datetime, timedelta
+from typing import Final
 
 import anyio
-import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from eventrouter.abc import Clock, Observer, Store, Target
+from eventrouter.abc import Clock, Observer, Store, Target, WhenFull
 from eventrouter.delivery._conclude import conclude
-from eventrouter.errors import DeliveryError, TargetTimeoutError
-from eventrouter.records import DeadLettered, Delivered, Delivery, Dropped, Outcome, RetryAt, Subscription
-from eventrouter.retry import jitter
+from eventrouter.delivery._observe import Observers
+from eventrouter.delivery._pump import Pump
+from eventrouter.records import (
+    Accepted,
+    DeadLettered,
+    Delivered,
+    Delivery,
+    Dropped,
+    Outcome,
+    Postponed,
+    RetryAt,
+    Subscription,
+)
+from eventrouter.retry import RetryAccount, RetryBudget, jitter
 
 logger = logging.getLogger("eventrouter.delivery")
 
-#: How much longer than an attempt may take its lease lasts, so that a lease that runs out means a process that died.
-LEASE_MARGIN = timedelta(seconds=30)
-#: The lease of an attempt without a time limit.
-LONGEST_LEASE = timedelta(days=1)
-#: How long writing an outcome may go on while the router is being cancelled.
-SETTLE_GRACE = 5.0
-
-_in_attempt: ContextVar[bool] = ContextVar("eventrouter_in_attempt", default=False)
-
-
-def in_attempt() -> bool:
-    """Say whether the caller runs inside a target's attempt: a handler, or what it called."""
-    return _in_attempt.get()
-
-
-@dataclass(eq=False, slots=True)
-class _Pump:
-    """The present activity of a subscription."""
-
-    target: Target
-    in_flight: int = 0
-    wake: anyio.Event = field(default_factory=anyio.Event)
+#: How long writing outcomes may go on while the router is being cancelled.
+SETTLE_GRACE: Final = 5.0
+#: How long a throttled target rests: doubled each time it says so again, up to the second (AWS Lambda).
+_FIRST_REST: Final = timedelta(seconds=1)
+_LONGEST_REST: Final = timedelta(minutes=5)
 
 
 class Dispatcher:
-    """Take deliveries from the store to their targets, each to exactly one end."""
+    """Take deliveries from the store to their targets, each to exactly one end.
 
-    def __init__(self, store: Store, clock: Clock, *, seed: int, observers: Sequence[Observer]) -> None:
-        self._store = store
-        self._clock = clock
+    Args:
+        store: Holds the deliveries.
+        clock: Wall time.
+        seed: Of the jitter between retries.
+        retry_budget: Of each bus.
+        observers: Told of every step.
+        follow_up: Adds to an outcome what else follows from it, given the target and what it returned.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        seed: int,
+        retry_budget: RetryBudget,
+        observers: Sequence[Observer],
+        follow_up: Callable[[Outcome, Target, object], Outcome],
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.observers = Observers(observers)
         self._seed = seed
-        self._observers = tuple(observers)
+        self._retry_budget = retry_budget
+        self._follow_up = follow_up
+        self._accounts: dict[str, RetryAccount] = {}  # by bus
         self._tasks: TaskGroup | None = None
         self._targets: dict[Subscription, Target] = {}
-        self._pumps: dict[Subscription, _Pump] = {}
+        self._paused: set[Subscription] = set()
+        self._parked: dict[Subscription, int] = {}  # what waits for subscriptions that are not declared
+        self._pumps: dict[Subscription, Pump] = {}
         self._context = copy_context()
         self._unfinished = 0
         self._ended = anyio.Event()
+
+    # -- targets -------------------------------------------------------------------------------------------------
 
     def put_target(self, subscription: Subscription, target: Target) -> None:
         """Deliver to *target* from the next attempt on."""
         self._targets[subscription] = target
         pump = self._pumps.get(subscription)
         if pump is not None:
-            pump.target = target
-            pump.wake.set()  # its concurrency limit may have risen
+            pump.put_target(target, is_paused=subscription in self._paused)
+        self.notify({subscription: self._parked.pop(subscription, 0)})
 
     def remove_target(self, subscription: Subscription) -> None:
-        """Expect no new deliveries; those already accepted still go to the target."""
-        del self._targets[subscription]
+        """Expect no new deliveries; those already accepted still go to the target, while the router runs."""
+        self._targets.pop(subscription, None)
+
+    def pause(self, subscription: Subscription) -> None:
+        """Begin no attempt until `resume`; what runs goes on."""
+        self._paused.add(subscription)
+        self._tell_pump(subscription)
+
+    def resume(self, subscription: Subscription) -> None:
+        """Undo `pause`."""
+        self._paused.discard(subscription)
+        self._tell_pump(subscription)
+
+    def _tell_pump(self, subscription: Subscription) -> None:
+        pump = self._pumps.get(subscription)
+        if pump is not None:
+            pump.put_target(pump.workers.target, is_paused=subscription in self._paused)
+
+    @property
+    def parked(self) -> frozenset[Subscription]:
+        """The subscriptions that have deliveries and are not declared."""
+        return frozenset(self._parked)
+
+    # -- life ----------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -86,130 +119,172 @@ class Dispatcher:
         Afterwards attempts in flight are cancelled and their deliveries handed back to the store. The block must
         handle its own exceptions, or they come out in a group.
         """
-        async with anyio.create_task_group() as tasks:
-            self._tasks = tasks
-            self._context = copy_context()
-            self._unfinished = 0
-            self._ended = anyio.Event()
-            try:
-                for subscription, count in (await self._store.pending()).items():
-                    self.notify(subscription, count)
-                yield
-            finally:
-                self._tasks = None
-                self._ended.set()
-                tasks.cancel_scope.cancel()
-
-    def notify(self, subscription: Subscription, count: int = 1) -> None:
-        """Say that the store has *count* new deliveries of *subscription*."""
-        pump = self._pumps.get(subscription)
-        if pump is None:
-            target = self._targets.get(subscription)
-            if target is None or self._tasks is None:
-                logger.warning("%d deliveries wait for %s, which is not declared", count, subscription)
-                return
-            pump = self._pumps[subscription] = _Pump(target)
-            # In the router's own context: a handler must not see the context variables of whoever happened to publish
-            # first after a pause, who may be serving some request.
-            self._context.run(self._tasks.start_soon, self._run_pump, self._tasks, subscription, pump)
-        self._unfinished += count
-        pump.wake.set()
-
-    async def settle_down(self, unfinished: int = 0) -> None:
-        """Wait until at most that many deliveries have not ended, or the dispatcher has been stopped."""
-        while self._unfinished > unfinished and self._tasks is not None:
-            if self._ended.is_set():
-                self._ended = anyio.Event()
-            await self._ended.wait()
-
-    async def _run_pump(self, tasks: TaskGroup, subscription: Subscription, pump: _Pump) -> None:
-        """Start attempts as they fall due, until the subscription has nothing left."""
+        self._pumps.clear()
+        self._parked.clear()
+        self._unfinished = 0
+        self._ended = anyio.Event()
         try:
-            while True:
-                pump.wake = anyio.Event()  # made before looking, so that what comes meanwhile is not slept through
-                free = pump.target.maximum_concurrency - pump.in_flight
-                due: datetime | None = None
-                if free > 0:
-                    for delivery in await self._lease(subscription, pump.target, free):
-                        pump.in_flight += 1
-                        tasks.start_soon(self._deliver, pump, delivery)
-                    due = await self._store.next_due(subscription)
-                    if due is None and not pump.wake.is_set():
-                        return  # nothing waits and, since leases count as due, nothing is in flight
-                await self._sleep(pump, due)
+            async with anyio.create_task_group() as tasks:
+                self._context = copy_context()
+                self._tasks = tasks
+                try:
+                    self.notify(await self.store.pending())
+                    yield
+                finally:
+                    self._tasks = None
+                    self._ended.set()
+                    tasks.cancel_scope.cancel()
         finally:
-            del self._pumps[subscription]
-
-    async def _lease(self, subscription: Subscription, target: Target, limit: int) -> Sequence[Delivery]:
-        now = self._clock.now()
-        lease = target.timeout + LEASE_MARGIN if target.timeout is not None else LONGEST_LEASE
-        return await self._store.lease(subscription, limit, now=now, until=now + lease)
-
-    async def _sleep(self, pump: _Pump, due: datetime | None) -> None:
-        """Wait for a wake-up, or until *due*."""
-        seconds = None if due is None else (due - self._clock.now()).total_seconds()
-        with anyio.move_on_after(seconds):
-            await pump.wake.wait()
-
-    async def _deliver(self, pump: _Pump, delivery: Delivery) -> None:
-        """Make one attempt, and write what follows from it.
-
-        The outcome is written even while the router is being cancelled: the target has acted, and the delivery must
-        not come again if that can be helped. An attempt without an outcome was cancelled, or ended in an exception
-        that takes the router down with it: the delivery is handed back, and the attempt does not count.
-        """
-        outcome: Outcome | None = None
-        try:
-            target = pump.target
-            error = await self._attempt(target, delivery)
-            outcome = Delivered(delivery) if error is None else self._conclude(delivery, target, error)
-        finally:
+            # Here and not in the tasks, since it takes all of them to have ended: what a worker leaves behind when it
+            # is cancelled is one of its pump's. The outcomes are written even so: their targets have acted.
             with anyio.move_on_after(SETTLE_GRACE, shield=True):
-                if outcome is None:
-                    await self._store.release([delivery])
-                else:
-                    await self._settle(outcome)
-        pump.in_flight -= 1
-        pump.wake.set()
+                for pump in self._pumps.values():
+                    try:
+                        await pump.close()
+                    except Exception:
+                        logger.exception("Deliveries for %s come again when their leases end", pump.subscription)
 
-    def _conclude(self, delivery: Delivery, target: Target, error: Exception) -> Outcome:
-        draw = jitter(self._seed, delivery.event.id, str(delivery.subscription), delivery.attempt)
-        return conclude(delivery, target, error, now=self._clock.now(), draw=draw)
+    def notify(self, counts: Mapping[Subscription, int]) -> None:
+        """Say that the store has so many new deliveries of each subscription."""
+        for subscription, count in counts.items():
+            if count == 0:
+                continue
+            pump = self._pumps.get(subscription)
+            if pump is None:
+                target = self._targets.get(subscription)
+                if target is None or self._tasks is None:
+                    self._park(subscription, count)
+                    continue
+                pump = Pump(self, self._tasks, subscription, target, is_paused=subscription in self._paused)
+                self._pumps[subscription] = pump
+                # In the router's own context: a handler must not see the context variables of whoever happened to
+                # publish first after a pause, who may be serving some request.
+                self._context.run(self._tasks.start_soon, self._run, pump)
+            pump.unfinished += count
+            self._unfinished += count
+            pump.wake()
 
-    async def _attempt(self, target: Target, delivery: Delivery) -> Exception | None:
-        """Invoke the target once, under its time limit; give back what went wrong."""
-        _in_attempt.set(True)
-        seconds = target.timeout.total_seconds() if target.timeout is not None else None
-        try:
-            with anyio.move_on_after(seconds) as limit:
-                await target.invoke(replace(delivery, event=delivery.event.copy()))
-            # A target that swallows the cancellation of a shutdown returns without having finished. Its delivery
-            # is handed back like any cancelled one: it may come twice, but it is not lost.
-            await anyio.lowlevel.checkpoint_if_cancelled()
-        except Exception as error:  # noqa: BLE001 - a target's code may raise anything; all of it is an outcome
-            # Exception, not BaseException: cancellation is not a failed attempt. The delivery stays with the store.
-            return error
-        except anyio.get_cancelled_exc_class():
-            if anyio.current_effective_deadline() == -math.inf:
-                raise  # the router is being cancelled
-            return DeliveryError("The target cancelled itself.")  # asyncio only: it awaited something cancelled
-        return TargetTimeoutError(f"No answer within {seconds:g} s.") if limit.cancelled_caught else None
+    def _park(self, subscription: Subscription, count: int) -> None:
+        self._parked[subscription] = self._parked.get(subscription, 0) + count
+        logger.warning("%d deliveries wait for %s, which is not declared", count, subscription)
 
-    async def _settle(self, outcome: Outcome) -> None:
-        """Write an outcome to the store, and tell who is interested."""
-        stale = await self._store.settle([outcome])
+    async def _run(self, pump: Pump) -> None:
+        await pump.run()
+        # Not in a `finally`: a pump that was cancelled is closed later, with what it holds.
+        del self._pumps[pump.subscription]
+        self._count_ended(pump, pump.unfinished)  # none, unless another process has ended some
+
+    # -- waiting for it ------------------------------------------------------------------------------------------
+
+    async def settle_down(self, unfinished: int = 0, *, paused: bool = True) -> None:
+        """Wait until at most that many deliveries have not ended, or the dispatcher has been stopped.
+
+        Args:
+            unfinished: How many.
+            paused: Whether those count whose subscription may attempt nothing.
+        """
+        while self._tasks is not None:
+            waiting = self._unfinished
+            if not paused:
+                waiting -= sum(pump.unfinished for pump in self._pumps.values() if pump.is_paused)
+            if waiting <= unfinished:
+                return
+            await self._next_end()
+
+    def has_room(self, subscription: Subscription) -> bool:
+        """Say whether another delivery fits into the backlog of a subscription."""
+        pump = self._pumps.get(subscription)
+        return pump is None or pump.unfinished < pump.workers.target.maximum_backlog
+
+    def when_full(self, subscription: Subscription) -> WhenFull:
+        """Say what is to be done about a subscription whose backlog is full."""
+        pump = self._pumps.get(subscription)
+        return pump.workers.target.when_full if pump is not None else "wait"
+
+    async def wait_for_room(self, subscription: Subscription) -> None:
+        """Wait until another delivery fits into the backlog of a subscription."""
+        while not self.has_room(subscription) and self._tasks is not None:
+            await self._next_end()
+
+    async def _next_end(self) -> None:
+        if self._ended.is_set():
+            self._ended = anyio.Event()
+        await self._ended.wait()
+
+    def _count_ended(self, pump: Pump, count: int) -> None:
+        pump.unfinished -= count
+        self._unfinished -= count
+        self._ended.set()
+
+    # -- what pumps ask and tell ---------------------------------------------------------------------------------
+
+    def may_retry(self, deliveries: Sequence[Delivery], now: datetime) -> Sequence[Delivery]:
+        """Give those of *deliveries* that the bus's retry budget allows: all first attempts, and some retries."""
+        first = sum(delivery.attempt == 1 for delivery in deliveries)
+        bus = deliveries[0].subscription.event_bus_name
+        account = self._accounts.get(bus)
+        if account is None:
+            account = self._accounts[bus] = RetryAccount(self._retry_budget, now)
+        account.earn(first)
+        if first == len(deliveries):
+            return deliveries
+        return [delivery for delivery in deliveries if delivery.attempt == 1 or account.spend(now)]
+
+    def succeed(self, delivery: Delivery, target: Target, result: object) -> Outcome:
+        """Decide what follows from an attempt that succeeded."""
+        return self._follow_up(Delivered(delivery), target, result)
+
+    def fail(self, delivery: Delivery, target: Target, error: Exception, pauses: int) -> Outcome:
+        """Decide what follows from an attempt that failed, after so many in a row that were throttled."""
+        outcome: Outcome = conclude(
+            delivery,
+            target,
+            error,
+            now=self.clock.now(),
+            draw=jitter(self._seed, delivery.event.id, str(delivery.subscription), delivery.attempt),
+            pause=min(_FIRST_REST * (1 << min(pauses, 16)), _LONGEST_REST),
+        )
+        return self._follow_up(outcome, target, None)
+
+    def started(self, delivery: Delivery) -> None:
+        """Hear of an attempt that begins."""
+        if self.observers:
+            self.observers.started(delivery, self.clock.now())
+
+    def settled(self, pump: Pump, outcomes: Sequence[Outcome], stale: Sequence[Outcome]) -> None:
+        """Count outcomes that the store has, let the deliveries that follow from them begin, and tell of them."""
         if stale:
-            logger.warning("%s came back after its lease had ended; its outcome is ignored", _name(outcome.delivery))
-            return
-        if not isinstance(outcome, RetryAt):
-            self._unfinished -= 1
-            self._ended.set()
-        _log(outcome)
-        for observer in self._observers:
-            try:
-                observer.settled(outcome)
-            except Exception:
-                logger.exception("The observer %r failed", observer)
+            late = {id(outcome) for outcome in stale}
+            for outcome in stale:
+                logger.warning(
+                    "%s came back after its lease had ended; its outcome is ignored", _name(outcome.delivery)
+                )
+            outcomes = [outcome for outcome in outcomes if id(outcome) not in late]
+        ended = 0
+        for outcome in outcomes:  # hot
+            if isinstance(outcome, Delivered):
+                ended += 1
+                if not outcome.follow_ups:
+                    continue
+            else:
+                _log(outcome)
+                if isinstance(outcome, RetryAt | Postponed):
+                    continue
+                ended += 1
+            self.notify(count_deliveries(outcome.follow_ups))
+        if ended:
+            self._count_ended(pump, ended)
+        if self.observers:
+            self.observers.settled(outcomes, self.clock.now())
+
+
+def count_deliveries(accepted: Sequence[Accepted]) -> dict[Subscription, int]:
+    """Count the deliveries of each subscription."""
+    counts: dict[Subscription, int] = {}
+    for item in accepted:
+        for subscription in item.subscriptions:
+            counts[subscription] = counts.get(subscription, 0) + 1
+    return counts
 
 
 def _name(delivery: Delivery) -> str:
@@ -218,9 +293,12 @@ def _name(delivery: Delivery) -> str:
 
 def _log(outcome: Outcome) -> None:
     name = _name(outcome.delivery)
-    if isinstance(outcome, RetryAt):
-        logger.info("%s failed, next one at %s: %s", name, outcome.at.isoformat(), outcome.error_message)
-    elif isinstance(outcome, DeadLettered):
-        logger.warning("%s dead-lettered: %s", name, outcome.dead_letter.error_message)
-    elif isinstance(outcome, Dropped):
-        logger.error("%s dropped, as its target has no dead-letter queue: %s", name, outcome.error_message)
+    match outcome:
+        case RetryAt():
+            logger.info("%s failed, next one at %s: %s", name, outcome.at.isoformat(), outcome.error_message)
+        case Postponed():
+            logger.info("%s is put off until %s: %s", name, outcome.at.isoformat(), outcome.error_message)
+        case DeadLettered():
+            logger.warning("%s dead-lettered: %s", name, outcome.dead_letter.error_message)
+        case Dropped():
+            logger.error("%s dropped, as its target has no dead-letter queue: %s", name, outcome.error_message)

@@ -3,72 +3,140 @@
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from itertools import count
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import count, islice
+from typing import Final
+
+import msgspec
 
 from eventrouter.records import (
     Accepted,
     Counts,
     DeadLetter,
     DeadLettered,
+    Deduplication,
+    Delivered,
     Delivery,
     Dropped,
     Ledger,
     Outcome,
+    Postponed,
     RetryAt,
     Subscription,
 )
 
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
-@dataclass(slots=True)
-class _Entry:
-    """A delivery that has not ended."""
 
+class _Entry(msgspec.Struct, gc=False, eq=False):
+    """A delivery that has been leased, or has to wait."""
+
+    id: int
     accepted: Accepted
-    due: datetime  # the lease's end while it is leased
     attempts: int = 0
-    token: int = 0  # 0 while nobody has it
+    due: datetime | None = None  # its place in `later`, if it has one
+    token: int = 0  # of its lease
+    until: datetime = _NEVER  # the end of its lease
+
+    def __lt__(self, other: _Entry) -> bool:  # for the heap, where one delivery may have two places
+        return self.id < other.id
 
 
 @dataclass(slots=True)
 class _Backlog:
-    """The deliveries of one subscription.
+    """The deliveries of one subscription that have not ended.
 
-    The heap orders them by due time. An entry whose due time changes is pushed again and its old place in the heap
-    goes stale; stale places are recognised by their due time, and swept when they outnumber the others.
+    Most go the short way: from `fresh` to `leased` to their end. In the heaps, places of what has gone elsewhere since
+    are stale, and recognised when they come up. A lease that has run out also has a place in `later`; until somebody
+    takes it, its holder may still settle it.
     """
 
-    entries: dict[int, _Entry] = field(default_factory=dict)
-    heap: list[tuple[datetime, int]] = field(default_factory=list)
-    in_flight: int = 0
+    fresh: deque[tuple[int, Accepted]] = field(default_factory=deque)  # never attempted, in order of acceptance
+    later: list[tuple[datetime, int, _Entry]] = field(default_factory=list)  # a heap by due time
+    leased: dict[int, _Entry] = field(default_factory=dict)
+    leases: list[tuple[datetime, int, Sequence[int]]] = field(default_factory=list)  # a heap by end: token, ids
+    placed: int = 0  # how many ids there are in `leases`
+    behind: dict[str, deque[tuple[int, Accepted]]] = field(default_factory=dict)  # event group -> all but its first
+    unfinished: int = 0
     accepted: int = 0
     delivered: int = 0
     dead_lettered: int = 0
     dropped: int = 0
+    skipped: int = 0
     retries: int = 0
 
-    def schedule(self, id: int, entry: _Entry, due: datetime, token: int = 0) -> None:
-        self.in_flight += bool(token) - bool(entry.token)
-        entry.due, entry.token = due, token
-        heapq.heappush(self.heap, (due, id))
-        if len(self.heap) > 2 * len(self.entries) + 64:
-            self.heap = [(entry.due, id) for id, entry in self.entries.items()]
-            heapq.heapify(self.heap)
+    def put(self, id: int, item: Accepted, group: str | None) -> None:
+        """Give a new delivery its place, when that is not just the end of `fresh`."""
+        if group is not None:
+            others = self.behind.get(group)
+            if others is not None:
+                others.append((id, item))
+                return
+            self.behind[group] = deque()
+        if self.fresh and item.at < self.fresh[-1][1].at:  # the clock went back
+            self.wait(_Entry(id, item), item.at)
+        else:
+            self.fresh.append((id, item))
 
-    def end(self, id: int) -> None:
-        self.in_flight -= bool(self.entries.pop(id).token)
+    def wait(self, entry: _Entry, due: datetime) -> None:
+        entry.due = due
+        heapq.heappush(self.later, (due, entry.id, entry))
 
-    def first(self) -> tuple[datetime, int] | None:
-        """Give the place of the entry that is due first, dropping stale places before it."""
-        while self.heap:
-            due, id = self.heap[0]
-            entry = self.entries.get(id)
-            if entry is not None and entry.due == due:
+    def first_later(self) -> tuple[datetime, int] | None:
+        while self.later:
+            due, id, entry = self.later[0]
+            if entry.due == due:
                 return due, id
-            heapq.heappop(self.heap)
+            heapq.heappop(self.later)
         return None
+
+    def let_next_come(self, item: Accepted, subscription: Subscription) -> None:
+        """Let the next of a group come, when the delivery of *item* has ended."""
+        group = _group(item, subscription)
+        if group is None:
+            return
+        others = self.behind[group]
+        if others:
+            id, item = others.popleft()
+            self.wait(_Entry(id, item), item.at)
+        else:
+            del self.behind[group]
+
+    def place(self, until: datetime, token: int, ids: Sequence[int]) -> None:
+        """Remember when leases end; sweep out the ends of those that are over when they outnumber the others."""
+        heapq.heappush(self.leases, (until, token, ids))
+        self.placed += len(ids)
+        if self.placed > 2 * len(self.leased) + 256:
+            ends: dict[datetime, list[int]] = {}
+            for id, lease in self.leased.items():
+                ends.setdefault(lease.until, []).append(id)
+            self.leases = [(end, index, ids) for index, (end, ids) in enumerate(ends.items())]
+            heapq.heapify(self.leases)
+            self.placed = len(self.leased)
+
+    def take_back_expired(self, now: datetime) -> None:
+        while self.leases and self.leases[0][0] <= now:
+            for id in self._unplace():
+                lease = self.leased[id]
+                if lease.until <= now and lease.due is None:
+                    self.wait(lease, lease.until)
+
+    def first_lease_end(self) -> datetime | None:
+        while self.leases:
+            end, _, ids = self.leases[0]
+            if any(id in self.leased and self.leased[id].until == end for id in ids):
+                return end
+            self._unplace()
+        return None
+
+    def _unplace(self) -> list[int]:
+        """Take the first entry out of `leases`, and give those of its deliveries that are still leased."""
+        _, _, ids = heapq.heappop(self.leases)
+        self.placed -= len(ids)
+        return [id for id in ids if id in self.leased]
 
     def counts(self) -> Counts:
         return Counts(
@@ -76,8 +144,9 @@ class _Backlog:
             delivered=self.delivered,
             dead_lettered=self.dead_lettered,
             dropped=self.dropped,
-            waiting=len(self.entries) - self.in_flight,
-            in_flight=self.in_flight,
+            skipped=self.skipped,
+            waiting=self.unfinished - len(self.leased),
+            in_flight=len(self.leased),
             retries=self.retries,
         )
 
@@ -86,100 +155,234 @@ class MemoryStore:
     """The `Store` contract in memory, for one process.
 
     No method waits for anything, so each is atomic within its event loop. An event is kept as long as one of its
-    deliveries has not ended; dead letters are kept until the store goes.
+    deliveries has not ended; dead letters are kept until they are purged or redriven, or the store goes.
     """
 
     def __init__(self) -> None:
         self._backlogs: dict[Subscription, _Backlog] = {}
-        self._dead_letters: list[DeadLetter] = []
+        self._dead_letters: dict[int, DeadLetter] = {}  # in order of their ids
+        self._published: dict[tuple[str, str], tuple[datetime, str]] = {}  # scope and key -> until, event id
+        self._forget: list[tuple[datetime, tuple[str, str]]] = []  # a heap of what to remove from `_published`
         self._events = 0
         self._ids = count(1)
         self._tokens = count(1)
+        self._letter_ids = count(1)
 
-    async def append(self, accepted: Sequence[Accepted]) -> None:
-        """Keep events with all their deliveries."""
-        for item in accepted:
+    async def append(self, accepted: Sequence[Accepted]) -> Sequence[str | None]:
+        """Keep events with all their deliveries, but those that were published before."""
+        backlogs, ids = self._backlogs, self._ids
+        duplicates: list[str | None] = []
+        for item in accepted:  # hot
+            if item.deduplication is not None:
+                earlier = self._publish(item, item.deduplication)
+                if earlier is not None:
+                    duplicates.append(earlier)
+                    continue
+            duplicates.append(None)
             self._events += 1
             for subscription in item.subscriptions:
-                backlog = self._backlogs.setdefault(subscription, _Backlog())
+                backlog = backlogs.get(subscription)
+                if backlog is None:
+                    backlog = backlogs[subscription] = _Backlog()
                 backlog.accepted += 1
-                id = next(self._ids)
-                entry = backlog.entries[id] = _Entry(item, item.at)
-                backlog.schedule(id, entry, item.at)
+                backlog.unfinished += 1
+                fresh = backlog.fresh
+                if item.ordered or (fresh and item.at < fresh[-1][1].at):
+                    backlog.put(next(ids), item, _group(item, subscription))
+                else:
+                    fresh.append((next(ids), item))
+            for subscription in item.skipped:
+                backlog = backlogs.setdefault(subscription, _Backlog())
+                backlog.accepted += 1
+                backlog.skipped += 1
+        return duplicates
+
+    def _publish(self, item: Accepted, deduplication: Deduplication) -> str | None:
+        while self._forget and self._forget[0][0] <= item.at:
+            until, key = heapq.heappop(self._forget)
+            if self._published[key][0] == until:
+                del self._published[key]
+        key = (deduplication.scope, deduplication.key)
+        until, id = self._published.get(key, (item.at, ""))
+        if until > item.at:
+            return id
+        self._published[key] = (deduplication.until, item.event.id)
+        heapq.heappush(self._forget, (deduplication.until, key))
+        return None
 
     async def lease(
         self, subscription: Subscription, limit: int, *, now: datetime, until: datetime
     ) -> Sequence[Delivery]:
         """Take up to *limit* due deliveries."""
         backlog = self._backlogs.get(subscription)
-        leased: list[Delivery] = []
-        while backlog is not None and len(leased) < limit:
-            place = backlog.first()
-            if place is None or place[0] > now:
+        if backlog is None or limit <= 0:
+            return []
+        backlog.take_back_expired(now)
+        fresh, leased = backlog.fresh, backlog.leased
+        token = next(self._tokens)  # one for the batch: it tells this lease of a delivery from another one of it
+        taken: list[Delivery] = []
+        while len(taken) < limit:  # hot: every delivery passes here
+            later = backlog.first_later() if backlog.later else None
+            if fresh and (later is None or (fresh[0][1].at, fresh[0][0]) < later):
+                id, item = fresh[0]
+                if item.at > now:
+                    break
+                fresh.popleft()
+                entry = _Entry(id, item)
+            elif later is not None and later[0] <= now:
+                _, id, entry = heapq.heappop(backlog.later)
+                entry.due = None
+                item = entry.accepted
+            else:
                 break
-            heapq.heappop(backlog.heap)
-            id, entry = place[1], backlog.entries[place[1]]
             entry.attempts += 1
-            backlog.schedule(id, entry, until, next(self._tokens))
-            accepted = entry.accepted
-            leased.append(
-                Delivery(id, subscription, accepted.event, entry.attempts, accepted.at, accepted.hops, entry.token)
+            entry.token = token
+            entry.until = until
+            leased[id] = entry
+            taken.append(
+                Delivery(
+                    id,
+                    subscription,
+                    item.event.copy(),
+                    entry.attempts,
+                    item.at,
+                    item.hops,
+                    token,
+                    item.causes,
+                    item.trace_header,
+                    item.group,
+                    item.attributes,
+                )
             )
-        return leased
+        if taken:
+            backlog.place(until, token, [delivery.id for delivery in taken])
+        return taken
+
+    async def extend(self, deliveries: Sequence[Delivery], *, until: datetime) -> Sequence[Delivery]:
+        """Keep leases until later; give back those that were lost."""
+        lost: list[Delivery] = []
+        kept: dict[Subscription, list[int]] = {}
+        for delivery in deliveries:
+            lease = self._held(delivery)
+            if lease is None:
+                lost.append(delivery)
+            else:
+                lease.until = until
+                lease.due = None
+                kept.setdefault(delivery.subscription, []).append(delivery.id)
+        for subscription, ids in kept.items():
+            self._backlogs[subscription].place(until, next(self._tokens), ids)
+        return lost
 
     async def settle(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         """Write what followed from attempts; give back what came too late."""
-        return [outcome for outcome in outcomes if not self._settle(outcome)]
+        stale: list[Outcome] = []
+        for outcome in outcomes:  # hot
+            delivery = outcome.delivery
+            backlog = self._backlogs[delivery.subscription]
+            entry = backlog.leased.get(delivery.id)
+            if entry is None or entry.token != delivery.token:
+                stale.append(outcome)
+                continue
+            del backlog.leased[delivery.id]
+            if isinstance(outcome, Delivered):
+                backlog.delivered += 1
+            elif isinstance(outcome, Dropped):
+                backlog.dropped += 1
+            elif isinstance(outcome, DeadLettered):
+                self._bury(backlog, outcome)
+            else:
+                self._wait(backlog, entry, outcome)
+                continue
+            backlog.unfinished -= 1
+            entry.due = None
+            if backlog.behind:
+                backlog.let_next_come(entry.accepted, delivery.subscription)
+            if outcome.follow_ups:
+                await self.append(outcome.follow_ups)
+        return stale
 
-    def _settle(self, outcome: Outcome) -> bool:
-        delivery = outcome.delivery
-        held = self._held(delivery)
-        if held is None:
-            return False
-        backlog, entry = held
+    def _wait(self, backlog: _Backlog, lease: _Entry, outcome: RetryAt | Postponed) -> None:
         if isinstance(outcome, RetryAt):
             backlog.retries += 1
-            backlog.schedule(delivery.id, entry, outcome.at)
-            return True
-        if isinstance(outcome, DeadLettered):
-            backlog.dead_lettered += 1
-            self._dead_letters.append(outcome.dead_letter)
-        elif isinstance(outcome, Dropped):
-            backlog.dropped += 1
         else:
-            backlog.delivered += 1
-        backlog.end(delivery.id)
-        return True
+            lease.attempts -= 1
+        backlog.wait(lease, outcome.at)
+
+    def _bury(self, backlog: _Backlog, outcome: DeadLettered) -> None:
+        backlog.dead_lettered += 1
+        if outcome.is_kept:
+            id = next(self._letter_ids)
+            self._dead_letters[id] = replace(outcome.dead_letter, id=id)
 
     async def release(self, deliveries: Sequence[Delivery]) -> None:
         """Hand leased deliveries back."""
         for delivery in deliveries:
-            held = self._held(delivery)
-            if held is not None:
-                backlog, entry = held
-                entry.attempts -= 1
-                backlog.schedule(delivery.id, entry, entry.accepted.at)
+            lease = self._held(delivery)
+            if lease is not None:
+                backlog = self._backlogs[delivery.subscription]
+                del backlog.leased[delivery.id]
+                lease.attempts -= 1
+                backlog.wait(lease, lease.accepted.at)
 
-    def _held(self, delivery: Delivery) -> tuple[_Backlog, _Entry] | None:
-        """Find the entry that *delivery* is the present lease of."""
-        backlog = self._backlogs[delivery.subscription]
-        entry = backlog.entries.get(delivery.id)
-        return (backlog, entry) if entry is not None and entry.token == delivery.token else None
+    def _held(self, delivery: Delivery) -> _Entry | None:
+        """Find the lease that *delivery* is, if it is not lost."""
+        lease = self._backlogs[delivery.subscription].leased.get(delivery.id)
+        return lease if lease is not None and lease.token == delivery.token else None
 
     async def next_due(self, subscription: Subscription) -> datetime | None:
         """Say when the next delivery can be leased."""
         backlog = self._backlogs.get(subscription)
-        place = backlog.first() if backlog is not None else None
-        return place[0] if place is not None else None
+        if backlog is None:
+            return None
+        later = backlog.first_later()
+        due = [backlog.first_lease_end(), None if later is None else later[0]]
+        if backlog.fresh:
+            due.append(backlog.fresh[0][1].at)
+        return min((instant for instant in due if instant is not None), default=None)
 
     async def pending(self) -> Mapping[Subscription, int]:
         """Count the deliveries that have not ended."""
-        return {key: len(backlog.entries) for key, backlog in self._backlogs.items() if backlog.entries}
+        return {key: backlog.unfinished for key, backlog in self._backlogs.items() if backlog.unfinished}
 
-    async def dead_letters(self, *, queue: str | None = None) -> Sequence[DeadLetter]:
+    async def dead_letters(
+        self, *, queue: str | None = None, after: int = 0, limit: int | None = None
+    ) -> Sequence[DeadLetter]:
         """List dead letters, oldest first."""
-        return [letter for letter in self._dead_letters if queue is None or letter.queue == queue]
+        found = (
+            letter
+            for id, letter in self._dead_letters.items()
+            if id > after and (queue is None or letter.queue == queue)
+        )
+        return list(islice(found, limit))
+
+    async def replace_dead_letter(self, letter: DeadLetter) -> bool:
+        """Put a dead letter in the place of the one with its id."""
+        if letter.id not in self._dead_letters:
+            return False
+        self._dead_letters[letter.id] = letter
+        return True
+
+    async def redrive(self, ids: Sequence[int], *, now: datetime) -> Sequence[DeadLetter]:
+        """Make deliveries of dead letters again."""
+        letters = [self._dead_letters.pop(id) for id in dict.fromkeys(ids) if id in self._dead_letters]
+        for letter in letters:
+            backlog = self._backlogs[letter.subscription]
+            backlog.dead_lettered -= 1
+            backlog.unfinished += 1
+            item = Accepted(letter.event, now, (letter.subscription,), letter.hops, letter.causes)
+            backlog.put(next(self._ids), item, None)
+        return letters
+
+    async def purge(self, ids: Sequence[int]) -> int:
+        """Remove dead letters for good."""
+        return sum(self._dead_letters.pop(id, None) is not None for id in dict.fromkeys(ids))
 
     async def ledger(self) -> Ledger:
         """Account for every delivery ever accepted."""
         return Ledger(self._events, {key: backlog.counts() for key, backlog in self._backlogs.items()})
+
+
+def _group(item: Accepted, subscription: Subscription) -> str | None:
+    """Give the group in whose order the subscription receives *item*, None for no order."""
+    return item.group if item.ordered and subscription in item.ordered else None

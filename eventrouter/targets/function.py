@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import partial
+from types import CoroutineType
 from typing import Any, TypeAlias
 
 import anyio.to_thread
@@ -42,20 +43,27 @@ class FunctionTarget(Target):
 
     function: Callable[..., object]
     _arguments: tuple[_Argument, ...] = field(init=False, repr=False, compare=False)
+    _is_async: bool = field(init=False, repr=False, compare=False)
+    _takes_event: bool = field(init=False, repr=False, compare=False)  # it is async, and takes nothing else
     _threads: threading.Semaphore = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "_arguments", _arguments(self.function))
+        object.__setattr__(self, "_is_async", inspect.iscoroutinefunction(_unwrapped(self.function)))
+        object.__setattr__(self, "_takes_event", self._is_async and self._arguments == (_whole_event,))
         object.__setattr__(self, "_threads", threading.Semaphore(self.maximum_concurrency))
 
-    async def invoke(self, delivery: Delivery) -> object:
+    def invoke(self, delivery: Delivery) -> Coroutine[Any, Any, object]:
         """Call the function; its return value is given back."""
+        if self._takes_event:  # the common case, without a coroutine around the function's own
+            result = self.function(delivery.event)
+            return result if isinstance(result, CoroutineType) else _finished(result)
+        return self._call_with_arguments(delivery)
+
+    async def _call_with_arguments(self, delivery: Delivery) -> object:
         arguments = [argument(delivery.event) for argument in self._arguments]
-        if inspect.iscoroutinefunction(_unwrapped(self.function)):
-            result = self.function(*arguments)
-        else:
-            result = await self._call_in_thread(arguments)
+        result = self.function(*arguments) if self._is_async else await self._call_in_thread(arguments)
         return await result if inspect.isawaitable(result) else result
 
     async def _call_in_thread(self, arguments: list[object]) -> object:
@@ -75,6 +83,11 @@ class FunctionTarget(Target):
             return [self.function(*arguments)]
         finally:
             self._threads.release()
+
+
+async def _finished(result: object) -> object:
+    """Await what a decorator made of an async function's coroutine, such as a task."""
+    return await result if inspect.isawaitable(result) else result
 
 
 def _unwrapped(function: Callable[..., object]) -> Any:

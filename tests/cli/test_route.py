@@ -214,7 +214,7 @@ def test_functions_may_be_a_module_and_a_file_target_gets_its_lines(files):
 def test_a_target_that_fails_without_a_dead_letter_queue_is_shown():
     console = Console(file=io.StringIO(), width=200)
     delivery = Delivery(1, Subscription("bus", "r", "t"), make_event(), 1, NOON, 0, 1)
-    Reporter(console, None).settled(Dropped(delivery, "E", "gone"))
+    Reporter(console, None)._report(Dropped(delivery, "E", "gone"))
     assert console.file.getvalue().startswith("dropped     bus/r -> t  shop.orders, Order Placed, event ")
     assert console.file.getvalue().endswith("attempt 1  gone\n")
 

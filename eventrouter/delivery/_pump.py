@@ -1,0 +1,217 @@
+"""The deliveries of one subscription on their way from the store to the workers, and what followed back into it.
+
+A delivery that waits for its retry is in the store: it holds no task, no slot and no lock. A pump with nothing left to
+do ends, and its workers with it, so a thousand idle rules cost nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+import anyio
+from anyio.abc import TaskGroup
+
+from eventrouter.abc import Clock, Store, Target
+from eventrouter.delivery._workers import Judge, Workers
+from eventrouter.errors import DeliveryError
+from eventrouter.records import Delivery, Outcome, Postponed, Subscription
+
+logger = logging.getLogger("eventrouter.delivery")
+
+#: How long a lease lasts: so long after a process died do others take over what it had.
+LEASE: Final = timedelta(seconds=60)
+#: How often leases are extended; twice may fail.
+RENEWAL: Final = timedelta(seconds=20)
+#: How long a store that failed is left alone, and a retry that the budget does not allow waits.
+_PAUSE: Final = timedelta(seconds=1)
+#: The longest rest of the pump, in seconds, since the wall clock may be set meanwhile.
+_LONGEST_SLEEP: Final = 3_600.0
+#: How many deliveries are leased at once at most.
+_LARGEST_BATCH: Final = 256
+
+
+class Host(Judge, Protocol):
+    """What pumps share: the dispatcher."""
+
+    store: Store
+    clock: Clock
+
+    def may_retry(self, deliveries: Sequence[Delivery], now: datetime) -> Sequence[Delivery]:
+        """Give those of *deliveries* that the retry budget allows."""
+        ...
+
+    def settled(self, pump: Pump, outcomes: Sequence[Outcome], stale: Sequence[Outcome]) -> None:
+        """Hear of outcomes that the store has."""
+        ...
+
+
+class Pump:
+    """The present activity of a subscription: settle what has ended, lease what is due, sleep until there is more.
+
+    Attributes:
+        subscription: Whose.
+        workers: Call the target.
+        unfinished: Deliveries that have not ended, as far as this process knows.
+    """
+
+    def __init__(
+        self, host: Host, tasks: TaskGroup, subscription: Subscription, target: Target, *, is_paused: bool
+    ) -> None:
+        self.subscription = subscription
+        self.unfinished = 0
+        self._woken = anyio.Event()
+        self.workers = Workers(
+            target, 0 if is_paused else target.maximum_concurrency, tasks=tasks, judge=host, wake=self.wake
+        )
+        self._host = host
+        self._batch = 1
+        self._renew_at: datetime | None = None
+        self._rests_until: datetime | None = None  # as the target asked for
+        self._settle_again_at: datetime | None = None  # after the store has failed
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing is attempted, and nothing will be before somebody changes that."""
+        return not self.workers.limit and not self.workers.running
+
+    def put_target(self, target: Target, *, is_paused: bool) -> None:
+        """Go on with *target*, or with another limit of the same one."""
+        self.workers.target = target
+        self.workers.limit = 0 if is_paused else target.maximum_concurrency
+        self.wake()
+
+    def wake(self) -> None:
+        """Look at everything again."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Go on until the subscription has nothing left."""
+        workers = self.workers
+        while True:
+            self._woken = anyio.Event()  # made before looking, so that what comes meanwhile is not slept through
+            now = self._host.clock.now()
+            workers.end_what_takes_too_long(anyio.current_time())
+            try:
+                wake_at = await self._turn(now)
+            except Exception:
+                logger.exception("The store failed; deliveries for %s go on in a second", self.subscription)
+                wake_at = now + _PAUSE
+            if wake_at is None and workers.limit and not (workers.running or workers.outcomes or self._woken.is_set()):
+                break  # nothing waits and, since leases count as due, nobody has anything
+            await self._sleep(wake_at)
+        workers.end()
+
+    async def _turn(self, now: datetime) -> datetime | None:
+        """Do all that is to be done at this moment, and say when there will be more."""
+        workers = self.workers
+        if workers.outcomes and (self._settle_again_at is None or now >= self._settle_again_at):
+            await self._settle(now)
+        if self._renew_at is not None and now >= self._renew_at:
+            await self._renew(now)
+        if self._rests_until is not None and now >= self._rests_until:
+            self._rests_until, workers.is_resting = None, False
+        free = 0 if workers.is_resting else workers.limit - workers.running
+        if workers.ready and free <= 0 and not workers.running:
+            await self._release()  # others may have them meanwhile
+        if free > 0 and not workers.ready:
+            await self._lease(free, now)
+        if free > 0 and workers.ready:
+            workers.call()
+        if not (workers.running or workers.ready or workers.outcomes):
+            self._renew_at = None
+        due = [self._rests_until, self._renew_at, self._settle_again_at]
+        if free > 0 and not workers.ready:
+            due.append(await self._host.store.next_due(self.subscription))
+        return min((instant for instant in due if instant is not None), default=None)
+
+    async def _sleep(self, wake_at: datetime | None) -> None:
+        """Wait for a wake-up, or until something is due."""
+        deadline = self.workers.deadline
+        if wake_at is not None:
+            seconds = (wake_at - self._host.clock.now()).total_seconds()
+            deadline = min(deadline, anyio.current_time() + min(seconds, _LONGEST_SLEEP))
+        with anyio.CancelScope(deadline=deadline):
+            await self._woken.wait()
+
+    async def _lease(self, free: int, now: datetime) -> None:
+        workers = self.workers
+        # As long as no target waits, what is leased is attempted at once, and a larger batch is cheaper. A target that
+        # waits gets just what it can take, since others may have the rest.
+        self._batch = free if workers.waiting else min(max(free, 2 * self._batch), _LARGEST_BATCH)
+        leased = await self._host.store.lease(self.subscription, self._batch, now=now, until=now + LEASE)
+        if not leased:
+            return
+        if self._renew_at is None:
+            self._renew_at = now + RENEWAL
+        allowed = self._host.may_retry(leased, now)
+        if len(allowed) < len(leased):
+            kept = {delivery.id for delivery in allowed}
+            workers.outcomes += [
+                Postponed(delivery, now + _PAUSE, "RETRY_BUDGET", "The bus has no retries left for now.")
+                for delivery in leased
+                if delivery.id not in kept
+            ]
+            self.wake()
+        most = workers.target.retry_policy.maximum_retry_attempts + 1
+        for delivery in allowed:
+            if delivery.attempt > most:  # the attempts before never came back: they ended with their processes
+                workers.outcomes.append(self._host.fail(delivery, workers.target, _NEVER_CAME_BACK, 0))
+                self.wake()
+            else:
+                workers.ready.append(delivery)
+
+    async def _release(self) -> None:
+        ready = self.workers.ready
+        batch = list(ready)
+        ready.clear()
+        await self._host.store.release(batch)
+
+    async def _renew(self, now: datetime) -> None:
+        held = self.workers.held + [outcome.delivery for outcome in self.workers.outcomes]
+        self._renew_at = now + RENEWAL
+        for delivery in await self._host.store.extend(held, until=now + LEASE):
+            logger.warning("Event %s for %s: its lease was lost", delivery.event.id, self.subscription)
+
+    async def _settle(self, now: datetime) -> None:
+        """Write what followed from attempts. What the store refuses stays, and is tried again."""
+        rest = [
+            outcome.at
+            for outcome in self.workers.outcomes
+            if isinstance(outcome, Postponed) and outcome.error_code != "RETRY_BUDGET"
+        ]
+        if rest:
+            self._rests_until = max(rest)
+        self._settle_again_at = None
+        batch = self.workers.outcomes[:]
+        refused: list[Outcome] = []
+        try:
+            await self._write(batch)
+        except Exception:
+            # Perhaps just one of them cannot be written, such as a dead letter whose queue fails: the others must not
+            # wait for it.
+            logger.exception("The store refused outcomes for %s; they are written one by one", self.subscription)
+            for outcome in batch:
+                try:
+                    await self._write([outcome])
+                except Exception as error:  # noqa: BLE001 - it stays, and so does its lease
+                    logger.warning("Event %s stays: %r", outcome.delivery.event.id, error)
+                    refused.append(outcome)
+                    self._settle_again_at = now + _PAUSE
+        self.workers.outcomes[: len(batch)] = refused
+
+    async def _write(self, outcomes: Sequence[Outcome]) -> None:
+        stale = await self._host.store.settle(outcomes)
+        self._host.settled(self, outcomes, stale)
+
+    async def close(self) -> None:
+        """Write what has ended and hand back the rest, after all tasks have ended."""
+        held = self.workers.held
+        if self.workers.outcomes:
+            await self._settle(self._host.clock.now())
+        await self._host.store.release(held)
+
+
+_NEVER_CAME_BACK: Final = DeliveryError("None of the attempts came back: they ended with their processes.")
