@@ -357,6 +357,27 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
     def _target_was_removed(self, subscription: Subscription) -> None:
         self._dispatcher.remove_target(subscription)
 
+    # -- pausing -------------------------------------------------------------------------------------------------
+
+    def pause_target(self, rule_name: str, target_id: str, *, event_bus_name: str = DEFAULT_BUS) -> None:
+        """Begin no attempt for a target until `resume_target`; attempts that run go on, and deliveries wait.
+
+        It holds as long as this router lives, also when the target is replaced.
+
+        Raises:
+            NotFoundError: There is no such bus, rule or target.
+        """
+        self._dispatcher.pause(self._subscription(rule_name, target_id, event_bus_name))
+
+    def resume_target(self, rule_name: str, target_id: str, *, event_bus_name: str = DEFAULT_BUS) -> None:
+        """Let a paused target go on where it stopped; no change if it is not paused. Raises as `pause_target`."""
+        self._dispatcher.resume(self._subscription(rule_name, target_id, event_bus_name))
+
+    def _subscription(self, rule_name: str, target_id: str, event_bus_name: str) -> Subscription:
+        if target_id not in {target.id for target in self.list_targets(rule_name, event_bus_name=event_bus_name)}:
+            raise NotFoundError(f"Rule {rule_name} has no target {target_id}.")
+        return Subscription(event_bus_name, rule_name, target_id)
+
     # -- looking at it -------------------------------------------------------------------------------------------
 
     async def dead_letters(self, *, queue: str | None = None) -> list[DeadLetter]:

@@ -49,6 +49,11 @@ class Scripted(Target):
     seen: list[Delivery] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
 
+    @property
+    def relative_times(self) -> list[float]:
+        """When it was called, in seconds since the first call."""
+        return [at - self.times[0] for at in self.times]
+
     async def invoke(self, delivery: Delivery) -> object:
         self.seen.append(delivery)
         self.times.append(anyio.current_time())

@@ -27,6 +27,8 @@ LEASE: Final = timedelta(seconds=60)
 RENEWAL: Final = timedelta(seconds=20)
 #: How long a store that failed is left alone, and a retry that the budget does not allow waits.
 _PAUSE: Final = timedelta(seconds=1)
+#: How many seconds the store may take, also while the router is being cancelled.
+_STORE_PATIENCE: Final = 5.0
 #: The longest rest of the pump, in seconds, since the wall clock may be set meanwhile.
 _LONGEST_SLEEP: Final = 3_600.0
 #: How many deliveries are leased at once at most.
@@ -95,7 +97,9 @@ class Pump:
             now = self._host.clock.now()
             workers.end_what_takes_too_long(anyio.current_time())
             try:
-                wake_at = await self._turn(now)
+                # Shielded, since what was leased has to arrive here in order to be handed back.
+                with anyio.fail_after(_STORE_PATIENCE, shield=True):
+                    wake_at = await self._turn(now)
             except Exception:
                 logger.exception("The store failed; deliveries for %s go on in a second", self.subscription)
                 wake_at = now + _PAUSE

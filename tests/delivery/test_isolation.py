@@ -1,0 +1,151 @@
+"""What an attempt may do without touching the next one, or the router."""
+
+import asyncio
+import time
+from contextvars import ContextVar
+
+import anyio
+import pytest
+
+from eventrouter import FunctionTarget
+from tests.support import Scripted, make_router, order, seconds
+from tests.virtual_time import real_time_backends
+
+variable = ContextVar("variable", default="untouched")
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_context_variables_do_not_leak_into_the_next_attempt(waits):
+    seen = []
+
+    async def work():
+        seen.append(variable.get())
+        variable.set("touched")
+        if waits:
+            await anyio.sleep(1)
+            seen.append(variable.get())
+
+    target = Scripted(id="t", script=[work, work], maximum_concurrency=1)
+    router = make_router(target)
+    async with router:
+        await router.put_events([order(), order()])
+        await router.settle_down()
+    assert seen == (["untouched", "touched"] * 2 if waits else ["untouched"] * 2)
+
+
+async def test_an_attempt_sees_the_context_of_the_router_and_not_of_a_publisher():
+    seen = []
+
+    async def note():
+        seen.append(variable.get())
+
+    target = Scripted(id="t", script=[note])
+    router = make_router(target)
+    variable.set("router's")
+    async with router:
+        variable.set("publisher's")
+        await router.put_events([order()])
+        await router.settle_down()
+    assert seen == ["router's"]
+
+
+async def test_cancel_scopes_task_groups_and_timeouts_work_in_a_handler():
+    log = []
+
+    async def child(n):
+        await anyio.sleep(n)
+        log.append(n)
+
+    async def handle(event):
+        with anyio.move_on_after(1) as scope:
+            await anyio.sleep(10)
+        assert scope.cancelled_caught
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(child, 1)
+            tasks.start_soon(child, 2)
+        with pytest.raises(TimeoutError):
+            with anyio.fail_after(3):
+                await anyio.sleep_forever()
+        log.append("done")
+
+    router = make_router(FunctionTarget(id="t", function=handle))
+    async with router:
+        await router.put_events([order(), order()])
+        await router.settle_down()
+    assert log == [1, 1, 2, 2, "done", "done"]
+    assert router.closing_report.total.delivered == 2
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_asyncios_own_tools_work_in_a_handler():
+    async def handle(event):
+        async with asyncio.timeout(5):
+            await asyncio.gather(asyncio.sleep(0.001), asyncio.create_task(asyncio.sleep(0.002)))
+        task = asyncio.current_task()
+        await asyncio.wait_for(asyncio.sleep(0), 1)
+        assert asyncio.current_task() is task
+
+    router = make_router(FunctionTarget(id="t", function=handle))
+    async with router:
+        await router.put_events([order()])
+        await router.settle_down()
+    assert router.closing_report.total.delivered == 1
+
+
+async def test_what_is_thrown_into_a_waiting_target_can_be_handled_there():
+    async def handle(event):
+        try:
+            await anyio.sleep(100)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(1)
+                cleaned.append(event.id)
+
+    cleaned = []
+    target = FunctionTarget(id="t", function=handle, timeout=seconds(5))
+    router = make_router(target, drain_timeout=seconds(7))
+    async with router:
+        await router.put_events([order()])
+    assert len(cleaned) == 2  # once after the time limit, once at the shutdown
+    assert router.closing_report.total.waiting == 1
+
+
+@pytest.mark.parametrize("anyio_backend", real_time_backends())
+@pytest.mark.parametrize("waits", [False, True])
+async def test_a_target_that_blocks_the_loop_is_named(waits, caplog):
+    async def handle(event):
+        if waits:
+            await anyio.sleep(0.001)
+        time.sleep(0.3)  # noqa: ASYNC251 - that is the fault
+
+    router = make_router(FunctionTarget(id="t", function=handle))
+    async with router:
+        await router.put_events([order()])
+        await router.settle_down()
+    [record] = [record for record in caplog.records if "kept the event loop" in record.message]
+    assert record.message.startswith("Target default/r/t kept the event loop for 0.3 s")
+
+
+@pytest.mark.parametrize("garbage", [object(), 17, float("nan"), b"\xff", [object()], {"a": {1}}, print, ...])
+async def test_what_a_target_returns_does_no_harm(garbage):
+    async def work():
+        return garbage
+
+    router = make_router(Scripted(id="t", script=[work]))
+    async with router:
+        await router.put_events([order()])
+        await router.settle_down()
+    assert router.closing_report.total.delivered == 1
+
+
+async def test_a_target_whose_invoke_is_no_coroutine_has_failed():
+    class Wrong(Scripted):
+        def invoke(self, delivery):
+            return "done"
+
+    router = make_router(Wrong(id="t"), drain_timeout=seconds(10**6))
+    async with router:
+        await router.put_events([order()])
+        await router.settle_down()
+        [letter] = await router.dead_letters()
+    assert "coroutine" in letter.error_message or "send" in letter.error_message
