@@ -25,6 +25,7 @@ from eventrouter.errors import (
 from eventrouter.event import Event, EventEntry
 from eventrouter.matching import Matcher
 from eventrouter.patterns import Explanation, Finding, Pattern, lint
+from eventrouter.policy import Policy
 from eventrouter.records import (
     Counts,
     DeadLetter,
@@ -87,6 +88,7 @@ __all__ = [
     "PatternError",
     "PermanentDeliveryError",
     "Postponed",
+    "Policy",
     "PutResult",
     "ResourceNotFoundError",
     "RetryAt",
