@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar, Unpack
 
 from eventrouter.abc import Target, TargetOptions
-from eventrouter.errors import ConflictError, InvalidRuleError, NotFoundError
+from eventrouter.errors import ConflictError, InvalidEventError, InvalidRuleError, NotFoundError
 from eventrouter.event import Event
 from eventrouter.filters import event_pattern
 from eventrouter.names import check_name
 from eventrouter.patterns import Pattern
+from eventrouter.policy import Policy
 from eventrouter.records import Subscription
 from eventrouter.rules import Rule, RuleExplanation, RuleSet, RuleState
 from eventrouter.targets.function import FunctionTarget
@@ -30,6 +31,7 @@ class EventBuses(ABC):
 
     def __init__(self) -> None:
         self._buses = {DEFAULT_BUS: RuleSet(DEFAULT_BUS)}
+        self._policies: dict[str, Policy] = {}
 
     @abstractmethod
     def _target_was_put(self, subscription: Subscription, target: Target) -> None:
@@ -52,7 +54,7 @@ class EventBuses(ABC):
         self._buses[name] = RuleSet(name)
 
     def remove_event_bus(self, name: str) -> None:
-        """Remove a bus that has no rules.
+        """Remove a bus that has no rules, with its policy.
 
         Raises:
             NotFoundError: There is no such bus.
@@ -63,10 +65,54 @@ class EventBuses(ABC):
         if list(self._rules(name)):
             raise ConflictError(f"Event bus {name} can't be deleted since it has rules.")
         del self._buses[name]
+        self._policies.pop(name, None)
 
     def list_event_buses(self) -> list[str]:
         """Name the buses, the default one first."""
         return list(self._buses)
+
+    def put_policy(
+        self, policy: Policy | Mapping[str, Any] | str | bytes, *, event_bus_name: str = DEFAULT_BUS
+    ) -> None:
+        """Say who may put which events on a bus, in place of what was said before (EventBridge, PutPermission).
+
+        A bus without a policy takes events from everybody. One with a policy takes only what a statement allows, from
+        the process's own code too: who puts events without saying as whom is allowed by a statement for `*` alone.
+        Counts for every call of `put_events` or `forward_events` that starts afterwards, and for events that rules hand
+        on to the bus from then on.
+
+        Args:
+            policy: A policy, or AWS's document as data or JSON text.
+            event_bus_name: The bus.
+
+        Raises:
+            InvalidRuleError: It is not a policy, or none of its statements is about putting events on this bus; nothing
+                has changed.
+            NotFoundError: There is no such bus.
+        """
+        self._rules(event_bus_name)
+        parsed = policy if isinstance(policy, Policy) else Policy.parse(policy)
+        if not parsed.covers("events:PutEvents", event_bus_name):
+            raise InvalidRuleError(
+                f"No statement of the policy is about events:PutEvents on {event_bus_name}",
+                hint="name the bus, or *, as Resource",
+            )
+        self._policies[event_bus_name] = parsed
+
+    def remove_policy(self, *, event_bus_name: str = DEFAULT_BUS) -> None:
+        """Open a bus to everybody again.
+
+        Raises:
+            NotFoundError: There is no such bus, or it has no policy.
+        """
+        if self.get_policy(event_bus_name=event_bus_name) is None:
+            raise NotFoundError(f"Event bus {event_bus_name} has no policy.")
+        del self._policies[event_bus_name]
+
+    def get_policy(self, *, event_bus_name: str = DEFAULT_BUS) -> Policy | None:
+        """Give the policy of a bus, None when it has none. Raises `NotFoundError` when there is no such bus."""
+        self._rules(event_bus_name)
+        return self._policies.get(event_bus_name)
 
     def put_rule(
         self,
@@ -210,6 +256,21 @@ class EventBuses(ABC):
             InvalidEventError: The event is not a mapping, or has a NaN.
         """
         return self._rules(event_bus_name).explain(event.to_dict() if isinstance(event, Event) else event)
+
+    def _authorize(self, event: Event, event_bus_name: str, principal: str | None) -> None:
+        """Raise `InvalidEventError` when the bus has a policy by which *principal* may not put *event* on it."""
+        policy = self._policies.get(event_bus_name)
+        if policy is None:
+            return
+        denial = policy.authorize(
+            action="events:PutEvents",
+            resource=event_bus_name,
+            principal=principal,
+            source=event.source,
+            detail_type=event.detail_type,
+        )
+        if denial is not None:
+            raise InvalidEventError(denial.error_message, denial.error_code)
 
     def _rules(self, event_bus_name: str) -> RuleSet:
         try:

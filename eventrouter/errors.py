@@ -18,6 +18,7 @@
         +-- ThrottledError                     the target wants no deliveries for a while: all of them wait
         +-- PermanentDeliveryError             no later attempt can succeed: dead letter at once
             +-- ResourceNotFoundError          what the target sends to does not exist (any more)
+            +-- NotAuthorizedError             a policy does not let the target send there
             +-- InvalidDetailError             the detail does not fit the handler's model
             +-- TransformError                 the input transformer cannot make the target's input
             +-- HopLimitError                  the event has been handed from bus to bus too often
@@ -177,6 +178,12 @@ class ResourceNotFoundError(PermanentDeliveryError):
     """What the target sends to does not exist, or no longer."""
 
     error_code = "NO_RESOURCE"
+
+
+class NotAuthorizedError(PermanentDeliveryError):
+    """A policy does not let the target do what it would."""
+
+    error_code = "NO_PERMISSIONS"
 
 
 class InvalidDetailError(PermanentDeliveryError):

@@ -1,4 +1,4 @@
-"""What EventBridge allows as a name."""
+"""Names: what EventBridge allows, and how rules are called."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from typing import Final
 from eventrouter.errors import InvalidRuleError
 
 _NAME: Final = re.compile(r"[.\-_A-Za-z0-9]+")
+
+
+def rule_arn(event_bus_name: str, rule_name: str, *, region: str, account: str) -> str:
+    """Name a rule as AWS does, which leaves the default bus out."""
+    path = rule_name if event_bus_name == "default" else f"{event_bus_name}/{rule_name}"
+    return f"arn:aws:events:{region}:{account}:rule/{path}"
 
 
 def check_name(what: str, name: object, *, maximum: int = 64) -> None:

@@ -152,17 +152,21 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
 
     # -- putting events ------------------------------------------------------------------------------------------
 
-    async def put_events(self, entries: Sequence[EventEntry], *, by_content: bool = False) -> list[PutResult]:
+    async def put_events(
+        self, entries: Sequence[EventEntry], *, principal: str | None = None, by_content: bool = False
+    ) -> list[PutResult]:
         """Accept *entries* and return one result per entry, in the same order (EventBridge, PutEvents).
 
         Returns once the store has every accepted event together with all its deliveries; delivery goes on in the
         background, and how it ends never shows here. A refused entry does not stop the others: its result carries
         an `error_code` in place of an `event_id`. Refusals are `InvalidArgument`, `MalformedDetail`,
-        `NotAuthorizedForSourceException`, `ResourceNotFoundException` (no such bus), `ThrottlingException` (the backlog
-        of a target was full for `put_timeout`; worth another try) and `RecursiveInvocationException`.
+        `NotAuthorizedForSourceException` (`aws.` is AWS's), `ResourceNotFoundException` (no such bus),
+        `ThrottlingException` (the backlog of a target was full for `put_timeout`; worth another try),
+        `RecursiveInvocationException`, and where the bus has a policy the codes of `Policy.authorize`.
 
         Args:
             entries: What to accept.
+            principal: Who puts them, for the policies of the buses; None is the process itself.
             by_content: Whether entries without a `deduplication_id` of their own are deduplicated by their content:
                 source, detail-type, resources and detail.
 
@@ -186,7 +190,7 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
         size = 0
         admitted: list[Accepted | PutResult] = []
         for entry, id in zip(entries, _new_ids(len(entries)), strict=True):
-            item = self._admit(entry, id, now, received, by_content)
+            item = self._admit(entry, id, now, received, principal, by_content)
             if isinstance(item, Accepted):
                 size += entry_size(item.event, has_time=entry.time is not None)
             admitted.append(item)
@@ -204,12 +208,12 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
         return results
 
     def _admit(
-        self, entry: EventEntry, id: str, now: datetime, received: datetime, by_content: bool
+        self, entry: EventEntry, id: str, now: datetime, received: datetime, principal: str | None, by_content: bool
     ) -> Accepted | PutResult:
         """Make an event of an entry and decide who receives it, or refuse it."""
         try:
             event = Event.from_entry(entry, id=id, now=received, account=self.account, region=self.region)
-            route = self._rules(entry.event_bus_name).route(event)
+            route = self._route(event, entry.event_bus_name, principal)
         except InvalidEventError as error:
             return PutResult(None, error.error_code, error.reason)
         except NotFoundError as error:
@@ -257,7 +261,12 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
         )
 
     async def forward_events(
-        self, events: Sequence[Event], event_bus_name: str = DEFAULT_BUS, *, hops: int = 0
+        self,
+        events: Sequence[Event],
+        event_bus_name: str = DEFAULT_BUS,
+        *,
+        hops: int = 0,
+        principal: str | None = None,
     ) -> list[PutResult]:
         """Put events on a bus as they are, with their ids, times, accounts and sources, `aws.` ones included.
 
@@ -267,22 +276,33 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
             events: The events.
             event_bus_name: The bus that takes all of them.
             hops: How many buses handed them on before.
+            principal: Who puts them, for the bus's policy; None is the process itself.
 
         Returns:
-            One result per event, in the same order; `ResourceNotFoundException` when there is no such bus.
+            One result per event, in the same order; `ResourceNotFoundException` when there is no such bus, and
+            by a bus with a policy the codes of `Policy.authorize`.
 
         Raises:
             BusClosedError: The router is not running.
         """
         self._refuse_when_closed()
         now = self._clock.now()
-        try:
-            rules = self._rules(event_bus_name)
-        except NotFoundError as error:
-            return [PutResult(None, "ResourceNotFoundException", str(error)) for _ in events]
-        return await self._keep(
-            [self._admit_again(event, event_bus_name, rules.route(event), hops, now) for event in events]
-        )
+        admitted: list[Accepted | PutResult] = []
+        for event in events:
+            try:
+                route = self._route(event, event_bus_name, principal)
+            except InvalidEventError as error:
+                admitted.append(PutResult(None, error.error_code, error.reason))
+            except NotFoundError as error:
+                admitted.append(PutResult(None, "ResourceNotFoundException", str(error)))
+            else:
+                admitted.append(self._admit_again(event, event_bus_name, route, hops, now))
+        return await self._keep(admitted)
+
+    def _route(self, event: Event, event_bus_name: str, principal: str | None) -> Route:
+        rules = self._rules(event_bus_name)
+        self._authorize(event, event_bus_name, principal)
+        return rules.route(event)
 
     def _admit_again(self, event: Event, event_bus_name: str, route: Route, hops: int, now: datetime) -> Accepted:
         """Keep what is known of an event that a handler of ours hands on."""

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from eventrouter.abc import DeadLetterQueue, Target
 from eventrouter.errors import DeliveryError, PermanentDeliveryError, ThrottledError
 from eventrouter.event import Event
+from eventrouter.names import rule_arn
 from eventrouter.records import (
     DeadLetter,
     DeadLettered,
@@ -81,10 +82,7 @@ def conclude(
 
 
 def _rule_arn(subscription: Subscription, event: Event) -> str:
-    """Name the rule as AWS does, which leaves the default bus out."""
-    bus, rule, _ = subscription
-    path = rule if bus == "default" else f"{bus}/{rule}"
-    return f"arn:aws:events:{event.region}:{event.account}:rule/{path}"
+    return rule_arn(subscription.event_bus_name, subscription.rule_name, region=event.region, account=event.account)
 
 
 def _unwrapped(error: Exception) -> Exception:

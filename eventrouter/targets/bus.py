@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from eventrouter.abc import Target
-from eventrouter.errors import HopLimitError, NotFoundError, ResourceNotFoundError
+from eventrouter.errors import DeliveryError, HopLimitError, NotAuthorizedError, NotFoundError, ResourceNotFoundError
 from eventrouter.event import Event
+from eventrouter.names import rule_arn
 from eventrouter.records import Delivery
 
 
@@ -22,6 +23,8 @@ class _Result(Protocol):
 class Forwarding(Protocol):
     """The part of `EventRouter` that this target needs."""
 
+    account: str
+    region: str
     maximum_hops: int
 
     def list_event_buses(self) -> list[str]:
@@ -29,7 +32,12 @@ class Forwarding(Protocol):
         ...
 
     async def forward_events(
-        self, events: Sequence[Event], event_bus_name: str = "default", *, hops: int = 0
+        self,
+        events: Sequence[Event],
+        event_bus_name: str = "default",
+        *,
+        hops: int = 0,
+        principal: str | None = None,
     ) -> Sequence[_Result]:
         """Put events on a bus as they are."""
         ...
@@ -43,9 +51,15 @@ class BusTarget(Target):
     letter with `HOP_LIMIT_EXCEEDED`, so buses that feed each other cannot go round for ever.
     (EventBridge allows one hop; user guide, "Sending events between buses".)
 
+    Where the bus has a policy, that decides about the target's `principal`; a refusal is a dead letter with
+    `NO_PERMISSIONS`.
+
     Attributes:
         router: The router that has the bus; often the one that has this target.
         event_bus_name: The bus.
+        principal: Who puts the event there; by default the rule, by its ARN in the account and region of `router`:
+            `arn:aws:events:local:000000000000:rule/NAME`, or `rule/BUS/NAME` on another than the default bus. So a
+            policy may allow one rule, or by its account all of them.
 
     Raises:
         NotFoundError: The router has no such bus.
@@ -53,6 +67,7 @@ class BusTarget(Target):
 
     router: Forwarding
     event_bus_name: str
+    principal: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -64,6 +79,16 @@ class BusTarget(Target):
         hops = delivery.hops + 1
         if hops > self.router.maximum_hops:
             raise HopLimitError(f"The event came through {hops} buses, the limit is {self.router.maximum_hops}.")
-        [result] = await self.router.forward_events([delivery.event], self.event_bus_name, hops=hops)
+        principal = self.principal
+        if principal is None:
+            bus, rule, _ = delivery.subscription
+            principal = rule_arn(bus, rule, region=self.router.region, account=self.router.account)
+        [result] = await self.router.forward_events(
+            [delivery.event], self.event_bus_name, hops=hops, principal=principal
+        )
+        if result.error_code == "ResourceNotFoundException":
+            raise ResourceNotFoundError(result.error_message)  # removed since
+        if result.error_code == "ThrottlingException":
+            raise DeliveryError(result.error_message)  # a target there has a full backlog
         if result.error_code is not None:
-            raise ResourceNotFoundError(result.error_message)  # removed since; the one refusal an event can meet
+            raise NotAuthorizedError(f"{result.error_code}: {result.error_message}")
