@@ -461,7 +461,7 @@ def test_bytes_are_read_as_text_is(suite):
             assert suite.found_in_text(event) == expected, text
 
 
-@pytest.mark.parametrize("event", [None, 1.5, ["x"], object()], ids=repr)
+@pytest.mark.parametrize("event", [None, 1.5, ["x"], object()], ids=["None", "number", "list", "object"])
 def test_what_is_no_text_is_an_error(suite, event):
     with pytest.raises(TypeError):
         Pattern.parse({"a": ["x"]}).matches_json(event)
@@ -469,7 +469,11 @@ def test_what_is_no_text_is_an_error(suite, event):
         suite.matcher.match_json(event)
 
 
-@pytest.mark.parametrize("event", [None, 1, "{}", b"{}", [], [("a", "x")], object()], ids=repr)
+@pytest.mark.parametrize(
+    "event",
+    [None, 1, "{}", b"{}", [], [("a", "x")], object()],
+    ids=["None", "number", "text", "bytes", "list", "pairs", "object"],
+)
 def test_what_is_no_mapping_is_no_event(suite, event):
     assert suite.found_in_data(event) == suite.expected_of_data(event) == "MalformedEvent"
 
