@@ -13,6 +13,9 @@ from benchmarks.families import FAMILIES
 from benchmarks.naive import MiscountError, NaiveCounts, check
 from eventrouter import Pattern
 
+#: Measuring coverage would double its time, and what it runs is covered by the tests of each part.
+pytestmark = pytest.mark.no_cover
+
 #: Of the streams that the figures of other engines were taken with, so that ours compare with them.
 LOTS = "49f299db092c0f0b"
 STREAMS = {

@@ -8,6 +8,9 @@ from tests import oracle
 from tests.fuzz.__main__ import main, run_chunk
 from tests.fuzz.comparison import Subject
 
+#: Measuring coverage would double its time, and what it runs is covered by the tests of each part.
+pytestmark = pytest.mark.no_cover
+
 
 class PatternError(Exception):
     def __init__(self, reason):

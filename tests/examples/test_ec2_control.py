@@ -11,6 +11,9 @@ from eventrouter import Event
 from eventrouter.declarations import load_rules
 from tests.virtual_time import real_time_backends
 
+#: Measuring coverage would double its time, and what it runs is covered by the tests of each part.
+pytestmark = pytest.mark.no_cover
+
 FOLDER = Path(__file__).parents[2] / "examples" / "ec2_control"
 
 

@@ -8,6 +8,9 @@ import pytest
 
 from eventrouter import Matcher, Pattern
 
+#: Measuring coverage would double its time, and what it runs is covered by the tests of each part.
+pytestmark = pytest.mark.no_cover
+
 COUNT = 1_500
 #: For each operator a rule that differs by number, and a value that meets few of them; how many it meets.
 OPERATORS = {

@@ -11,6 +11,9 @@ from eventrouter import Matcher, Pattern
 from tests import oracle
 from tests.matching.material import FORMS, STRATEGIES, VALUES, fillers
 
+#: Measuring coverage would double its time, and what it runs is covered by the tests of each part.
+pytestmark = pytest.mark.no_cover
+
 STRINGS = ["".join(letters) for size in range(3) for letters in product("abAé", repeat=size)]
 STRINGS += ["".join(letters) for letters in product("ab", repeat=3)] + ["aaBb", "ébéa", "abAa", "éaé"]  # 13.5's
 EVENTS = [{}, *({"x": value} for value in dict.fromkeys([*STRINGS, *filter(lambda v: type(v) is str, VALUES)]))]

@@ -291,6 +291,7 @@ def test_complexity_stops_at_its_limit_and_when_patience_ends():
     assert complexity([[text] for text in hard], 1000) >= 60
 
 
+@pytest.mark.no_cover
 def test_the_complexity_of_a_long_wildcard_takes_little_memory():
     tracemalloc.start()
     assert complexity([["*" + "a" * 30_000]]) == 10

@@ -69,7 +69,7 @@ async def test_forwarded_events_are_decided_too():
     router.put_policy(Policy.of(allow("aws", sources=["aws.*"]), allow("shop", sources=["shop.*"])))
     event = make_event()
     async with router:
-        assert await router.forward_events([event], principal="shop") == [PutResult(event.id)]
+        assert await router.forward_events([event], principal="shop") == [PutResult(event.id, success_code="PUBLISHED")]
         assert codes(await router.forward_events([event, event], principal="aws")) == [SOURCE] * 2
         assert codes(await router.forward_events([event])) == [ACCESS]
 
