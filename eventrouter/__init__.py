@@ -48,6 +48,8 @@ from eventrouter.stores.memory import MemoryStore
 from eventrouter.targets.bus import BusTarget
 from eventrouter.targets.function import FunctionTarget
 from eventrouter.targets.log import JsonLinesTarget, LogTarget
+from eventrouter.templates import TransformContext
+from eventrouter.transform import Input, InputPath, InputTransformer
 
 __all__ = [
     "BusClosedError",
@@ -70,6 +72,9 @@ __all__ = [
     "Finding",
     "FunctionTarget",
     "HopLimitError",
+    "Input",
+    "InputPath",
+    "InputTransformer",
     "InputTransformerError",
     "InvalidDetailError",
     "InvalidEventError",
@@ -105,6 +110,7 @@ __all__ = [
     "Target",
     "TargetTimeoutError",
     "ThrottledError",
+    "TransformContext",
     "TransformError",
     "lint",
 ]

@@ -98,7 +98,29 @@ class InvalidRuleError(EventRouterError, ValueError):
 
 
 class InputTransformerError(EventRouterError, ValueError):
-    """An input path or input template does not fit the language or the event."""
+    """An input, an input path or an input template is not usable as written.
+
+    Attributes:
+        part: What is wrong, in EventBridge's words: `Input`, `InputPath`, `InputPathsMap` or `InputTemplate`.
+        problem: What is wrong with it.
+        path: JSONPath of the culprit inside the target or its input transformer.
+        hint: What to write instead, or empty.
+        target_id: The target that has it, or empty while it has none.
+    """
+
+    def __init__(self, part: str, problem: str, path: str = "$", hint: str = "", target_id: str = "") -> None:
+        super().__init__(part, problem, path, hint, target_id)
+        self.part, self.problem, self.path, self.hint, self.target_id = part, problem, path, hint, target_id
+
+    @property
+    def reason(self) -> str:
+        """What is wrong, in EventBridge's words where it has some."""
+        whose = f" for target {self.target_id}" if self.target_id else ""
+        return f"{self.part}{whose} {self.problem}"
+
+    def __str__(self) -> str:
+        located = self.reason if self.path == "$" else f"{self.reason} at {self.path}"
+        return f"{located} ({self.hint})" if self.hint else located
 
 
 class ScheduleExpressionError(EventRouterError, ValueError):
@@ -187,7 +209,7 @@ class NotAuthorizedError(PermanentDeliveryError):
 
 
 class InvalidDetailError(PermanentDeliveryError):
-    """The event's detail does not fit the model that the handler asked for."""
+    """The event's detail, or the target's input, does not fit the model that the handler asked for."""
 
     error_code = "INVALID_DETAIL"
 

@@ -214,13 +214,32 @@ def encode_detail(detail: Detail) -> bytes:
             encoded = _encoder.encode(detail)
         if not encoded.startswith(b"{"):
             raise _malformed("It must be a JSON object")
-        if _is_suspicious(encoded):
-            _check_values(msgspec.to_builtins(detail, enc_hook=_encode_other, str_keys=True))
+        _check_encoded(detail, encoded, "$.detail")
     except InvalidEventError:
         raise
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
         raise _malformed(_reason(error)) from error
     return encoded
+
+
+def encode_json(value: object) -> bytes:
+    """Encode data as JSON text on one line, as a detail is encoded; a string is a JSON string here.
+
+    Raises:
+        ValueError: It has no JSON form, or is past a limit that events have.
+    """
+    try:
+        encoded = _encoder.encode(value)
+        _check_encoded(value, encoded, "$")
+    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
+        raise ValueError(_reason(error)) from error
+    return encoded
+
+
+def _check_encoded(value: object, encoded: bytes, path: str) -> None:
+    """Refuse what the envelope cannot carry. Raises `ValueError` and `RecursionError`."""
+    if _is_suspicious(encoded):
+        _check_values(msgspec.to_builtins(value, enc_hook=_encode_other, str_keys=True), path)
 
 
 #: A string, which stays, or white space outside of one, which goes.
@@ -239,21 +258,21 @@ def _is_suspicious(encoded: bytes) -> bool:
     )
 
 
-def _check_values(detail: Any) -> None:
+def _check_values(root: Any, place: str) -> None:
     """Refuse numbers and nesting that the envelope cannot carry. A loop, since depth is what is in question."""
-    level, depth = [("$.detail", detail)], 0
+    level, depth = [(place, root)], 0
     while level:
         depth += 1
         below: list[tuple[str, Any]] = []
         for path, value in level:
             if isinstance(value, dict | list | tuple):
                 if depth > MAXIMUM_DEPTH:
-                    raise _malformed(f"It is nested more than {MAXIMUM_DEPTH:,} levels deep")
+                    raise ValueError(f"It is nested more than {MAXIMUM_DEPTH:,} levels deep")
                 below += _children(path, value)
             elif isinstance(value, float) and value - value != 0:
-                raise _malformed(f"{value} at {path} is not a JSON number")
+                raise ValueError(f"{value} at {path} is not a JSON number")
             elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-                raise _malformed(f"{value} at {path} does not fit 64 bits; write it as a string")
+                raise ValueError(f"{value} at {path} does not fit 64 bits; write it as a string")
         level = below
 
 

@@ -68,6 +68,10 @@ def test_the_tree_in_the_docstring_is_the_tree():
         (errors.InvalidRuleError("Bad"), "Bad"),
         (errors.InvalidRuleError("Bad", "$.Rules[0]", "do"), "Bad at $.Rules[0] (do)"),
         (errors.InvalidEventError("Bad", "MalformedDetail"), "Bad"),
+        (
+            errors.InputTransformerError("Input", "is bad", "$.Input", "do", "t"),
+            "Input for target t is bad at $.Input (do)",
+        ),
         (errors.MissingExtraError("YAML", "yaml"), "YAML needs the 'yaml' extra: pip install 'eventrouter[yaml]'"),
         (errors.HopLimitError("far"), "far"),
     ],
