@@ -12,6 +12,7 @@ from eventrouter.errors import InvalidRuleError
 from eventrouter.names import check_name
 from eventrouter.records import Accepted, DeadLetter, Delivery, Ledger, Observation, Outcome, Subscription
 from eventrouter.retry import RetryPolicy
+from eventrouter.transform import InputSource, target_input
 
 #: Whether the events of one group come in order.
 Ordering: TypeAlias = Literal["UNORDERED", "FIFO"]
@@ -69,6 +70,8 @@ class Target(ABC):
             skips this target, which the ledger counts.
         on_success: Targets that are sent a record of each delivery that succeeded (AWS Lambda, "Destinations").
         on_failure: The same for each that was given up.
+        input: What the target receives in place of the event: `Input`, `InputPath`, `InputTransformer`, or a function
+            that makes it from the event; None for the event itself. Each attempt makes it anew, before `invoke`.
     """
 
     id: str
@@ -82,6 +85,7 @@ class Target(ABC):
     when_full: WhenFull = "wait"
     on_success: Sequence[Target] = ()
     on_failure: Sequence[Target] = ()
+    input: InputSource | None = None
 
     def __post_init__(self) -> None:
         check_name("target id", self.id)
@@ -91,6 +95,8 @@ class Target(ABC):
         self._check_count("maximum_backlog", least=1)
         self._check_choice("ordering", ("UNORDERED", "FIFO"))
         self._check_choice("when_full", ("wait", "reject", "shed"))
+        if self.input is not None:
+            object.__setattr__(self, "input", target_input(self.input))
 
     def _check_count(self, name: str, *, least: int) -> None:
         value = getattr(self, name)
@@ -104,7 +110,7 @@ class Target(ABC):
 
     @abstractmethod
     async def invoke(self, delivery: Delivery) -> object:
-        """Make one attempt.
+        """Make one attempt. What to hand on is `delivery.payload`.
 
         Returning means delivered. An exception means that this attempt failed: the retry policy decides what
         follows, unless it is a `PermanentDeliveryError`. Cancellation means neither; it must not be swallowed.
@@ -126,6 +132,7 @@ class TargetOptions(TypedDict, total=False):
     when_full: WhenFull
     on_success: Sequence[Target]
     on_failure: Sequence[Target]
+    input: InputSource | None
 
 
 class Store(Protocol):

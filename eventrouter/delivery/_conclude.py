@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from eventrouter import names
 from eventrouter.abc import DeadLetterQueue, Target
 from eventrouter.errors import DeliveryError, PermanentDeliveryError, ThrottledError
 from eventrouter.event import Event
-from eventrouter.names import rule_arn
 from eventrouter.records import (
     DeadLetter,
     DeadLettered,
@@ -67,8 +67,8 @@ def conclude(
             queue=(queue.name if isinstance(queue, DeadLetterQueue) else queue.id) or str(subscription),
             event=event,
             subscription=subscription,
-            rule_arn=_rule_arn(subscription, event),
-            target_arn=target.arn or f"{_rule_arn(subscription, event)}/target/{target.id}",
+            rule_arn=rule_arn(subscription, event),
+            target_arn=target.arn or f"{rule_arn(subscription, event)}/target/{target.id}",
             error_code=code,
             error_message=message,
             exhausted_retry_condition=condition,
@@ -81,8 +81,11 @@ def conclude(
     )
 
 
-def _rule_arn(subscription: Subscription, event: Event) -> str:
-    return rule_arn(subscription.event_bus_name, subscription.rule_name, region=event.region, account=event.account)
+def rule_arn(subscription: Subscription, event: Event) -> str:
+    """Name the rule of a subscription, in the event's account and region."""
+    return names.rule_arn(
+        subscription.event_bus_name, subscription.rule_name, region=event.region, account=event.account
+    )
 
 
 def _unwrapped(error: Exception) -> Exception:

@@ -22,6 +22,7 @@ from anyio.abc import TaskGroup
 
 from eventrouter.abc import Target
 from eventrouter.delivery._attempt import BLOCKING, Remainder
+from eventrouter.delivery._input import with_input
 from eventrouter.delivery._observe import Observers
 from eventrouter.errors import DeliveryError, TargetTimeoutError
 from eventrouter.records import Delivered, Delivery, Outcome, Postponed
@@ -191,9 +192,11 @@ class Workers:
                     judge.started(delivery)
                 set_current(delivery)
                 # A context of its own, so that the next attempt does not see the context variables that this one sets.
-                context = copy_context()
+                target, context = self.target, copy_context()
                 try:
-                    coroutine = self.target.invoke(delivery)
+                    if target.input is not None:
+                        delivery = with_input(delivery, target.input)
+                    coroutine = target.invoke(delivery)
                     awaited = context.run(coroutine.send, None)
                 except StopIteration as end:
                     outcome = self._succeed(delivery, end.value)

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from eventrouter.abc import Target
-from eventrouter.errors import DeliveryError, HopLimitError, NotAuthorizedError, NotFoundError, ResourceNotFoundError
+from eventrouter.errors import (
+    DeliveryError,
+    HopLimitError,
+    InvalidRuleError,
+    NotAuthorizedError,
+    NotFoundError,
+    ResourceNotFoundError,
+)
 from eventrouter.event import Event
 from eventrouter.names import rule_arn
 from eventrouter.records import Delivery
@@ -63,6 +70,7 @@ class BusTarget(Target):
 
     Raises:
         NotFoundError: The router has no such bus.
+        InvalidRuleError: It has an input: what a bus receives is an event, with the envelope that it had.
     """
 
     router: Forwarding
@@ -71,6 +79,11 @@ class BusTarget(Target):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.input is not None:
+            raise InvalidRuleError(
+                f"Target {self.id} is a bus, and cannot have an input",
+                hint="shape the input of the targets on that bus",
+            )
         if self.event_bus_name not in self.router.list_event_buses():
             raise NotFoundError(f"Event bus {self.event_bus_name} does not exist.")
 

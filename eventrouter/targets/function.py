@@ -12,14 +12,15 @@ from types import CoroutineType
 from typing import Any, TypeAlias
 
 import anyio.to_thread
+import msgspec
 
 from eventrouter.abc import Target
 from eventrouter.errors import DeliveryError, InvalidDetailError, InvalidRuleError
 from eventrouter.event import Event
 from eventrouter.records import Delivery
 
-#: Makes one argument of the function from the event.
-_Argument: TypeAlias = Callable[[Event], object]
+#: Makes one argument of the function from the delivery.
+_Argument: TypeAlias = Callable[[Delivery], object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,9 @@ class FunctionTarget(Target):
     event's detail as that model, any other receives the `Event`. A detail that does not fit the model ends as a dead
     letter at once, with `INVALID_DETAIL`.
 
+    With an `input`, parameters receive that instead: as the model, or as decoded JSON. One that is annotated `Event`
+    still receives the event; some other parameter has to take the input.
+
     An async function runs in the event loop. Any other runs in a worker thread, at most `maximum_concurrency` at a
     time. A thread cannot be stopped: after a timeout the delivery goes on to its retry while the thread may still
     be working. Such threads count against the limit until they return.
@@ -38,7 +42,7 @@ class FunctionTarget(Target):
         function: The function, or any callable.
 
     Raises:
-        InvalidRuleError: It cannot be called with an event.
+        InvalidRuleError: It cannot be called with an event, or does not take the input.
     """
 
     function: Callable[..., object]
@@ -49,9 +53,9 @@ class FunctionTarget(Target):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "_arguments", _arguments(self.function))
+        object.__setattr__(self, "_arguments", _arguments(self.function, with_input=self.input is not None))
         object.__setattr__(self, "_is_async", inspect.iscoroutinefunction(_unwrapped(self.function)))
-        object.__setattr__(self, "_takes_event", self._is_async and self._arguments == (_whole_event,))
+        object.__setattr__(self, "_takes_event", self._is_async and self._arguments == (_event,))
         object.__setattr__(self, "_threads", threading.Semaphore(self.maximum_concurrency))
 
     def invoke(self, delivery: Delivery) -> Coroutine[Any, Any, object]:
@@ -62,7 +66,7 @@ class FunctionTarget(Target):
         return self._call_with_arguments(delivery)
 
     async def _call_with_arguments(self, delivery: Delivery) -> object:
-        arguments = [argument(delivery.event) for argument in self._arguments]
+        arguments = [argument(delivery) for argument in self._arguments]
         result = self.function(*arguments) if self._is_async else await self._call_in_thread(arguments)
         return await result if inspect.isawaitable(result) else result
 
@@ -98,8 +102,8 @@ def _unwrapped(function: Callable[..., object]) -> Any:
     return function if inspect.isroutine(function) else getattr(type(function), "__call__", function)  # noqa: B004
 
 
-def _arguments(function: Callable[..., object]) -> tuple[_Argument, ...]:
-    """Plan how each parameter of *function* is made from an event."""
+def _arguments(function: Callable[..., object], *, with_input: bool) -> tuple[_Argument, ...]:
+    """Plan how each parameter of *function* is made from a delivery."""
     name = getattr(function, "__qualname__", repr(function))
     try:
         parameters = inspect.signature(function).parameters.values()
@@ -114,7 +118,13 @@ def _arguments(function: Callable[..., object]) -> tuple[_Argument, ...]:
         raise InvalidRuleError(
             f"{name} cannot be called with an event", hint=f"write: async def {name}(event: Event) -> None"
         )
-    return tuple(_argument(function, name, parameter) for parameter in positional)
+    annotations = [_resolve(function, name, parameter) for parameter in positional]
+    if with_input and all(map(_is_event, annotations)):
+        raise InvalidRuleError(
+            f"{name} takes the event, and not the input that its target has",
+            hint="annotate the parameter with a pydantic model or with what JSON gives, such as dict or str",
+        )
+    return tuple(_argument(annotation, with_input=with_input) for annotation in annotations)
 
 
 _POSITIONAL = (
@@ -124,17 +134,20 @@ _POSITIONAL = (
 )
 
 
-def _argument(function: Callable[..., object], name: str, parameter: inspect.Parameter) -> _Argument:
-    annotation = _resolve(function, name, parameter)
+def _argument(annotation: object, *, with_input: bool) -> _Argument:
     if isinstance(annotation, type) and hasattr(annotation, "model_validate_json"):
         return partial(_validate, annotation)
-    return _whole_event
+    return _input if with_input and not _is_event(annotation) else _event
+
+
+def _is_event(annotation: object) -> bool:
+    return annotation is Event or (isinstance(annotation, str) and annotation.rpartition(".")[2] == "Event")
 
 
 def _resolve(function: Callable[..., object], name: str, parameter: inspect.Parameter) -> object:
     """Give the annotation as an object; under `from __future__ import annotations` it is text."""
     annotation = parameter.annotation
-    if not isinstance(annotation, str) or annotation.rpartition(".")[2] == "Event":
+    if not isinstance(annotation, str) or _is_event(annotation):
         return annotation  # `Event` is often imported for the type checker only
     scope = getattr(_unwrapped(function), "__globals__", {})
     try:
@@ -146,12 +159,17 @@ def _resolve(function: Callable[..., object], name: str, parameter: inspect.Para
         ) from error
 
 
-def _whole_event(event: Event) -> Event:
-    return event
+def _event(delivery: Delivery) -> Event:
+    return delivery.event
 
 
-def _validate(model: Any, event: Event) -> object:
+def _input(delivery: Delivery) -> object:
+    return msgspec.json.decode(delivery.payload)
+
+
+def _validate(model: Any, delivery: Delivery) -> object:
+    what, text = ("detail", delivery.event.detail_json) if delivery.input is None else ("input", delivery.input)
     try:
-        return model.model_validate_json(bytes(event.detail_json))
+        return model.model_validate_json(bytes(text))
     except sys.modules["pydantic"].ValidationError as error:
-        raise InvalidDetailError(f"The detail does not fit {model.__name__}: {error}") from error
+        raise InvalidDetailError(f"The {what} does not fit {model.__name__}: {error}") from error

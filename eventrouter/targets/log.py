@@ -18,7 +18,7 @@ _one_writer = threading.Lock()
 
 @dataclass(frozen=True, kw_only=True)
 class LogTarget(Target):
-    """Write the event's JSON to a logger.
+    """Write the event's JSON, or the input's, to a logger.
 
     Attributes:
         logger: Name of the logger.
@@ -30,13 +30,13 @@ class LogTarget(Target):
 
     async def invoke(self, delivery: Delivery) -> None:
         """Write one record; the event itself is its `event` attribute."""
-        text = delivery.event.to_json().decode()
+        text = delivery.payload.decode()
         logging.getLogger(self.logger).log(self.level, "%s", text, extra={"event": delivery.event})
 
 
 @dataclass(frozen=True, kw_only=True)
 class JsonLinesTarget(Target):
-    """Append the event's JSON to a file, one line each.
+    """Append the event's JSON, or the input's, to a file, one line each.
 
     A line is written whole or, when the disk is full, not at all. An event that comes again is a line again. One
     process at a time writes the file.
@@ -51,7 +51,7 @@ class JsonLinesTarget(Target):
 
     async def invoke(self, delivery: Delivery) -> None:
         """Append one line, in a worker thread."""
-        await anyio.to_thread.run_sync(self._append, delivery.event.to_json() + b"\n")
+        await anyio.to_thread.run_sync(self._append, delivery.payload + b"\n")
 
     def _append(self, line: bytes) -> None:
         # A thread that was started finishes even if its attempt is cancelled, so the lock is always given back.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from eventrouter import BusTarget, EventRouter, NotFoundError
+from eventrouter import BusTarget, EventRouter, InputPath, InvalidRuleError, NotFoundError
 from tests.support import EVERYTHING, Scripted, order
 from tests.virtual_time import LoopClock
 
@@ -48,6 +48,11 @@ async def test_buses_that_feed_each_other_stop_at_the_hop_limit():
 def test_a_bus_that_does_not_exist_is_refused_when_the_target_is_made():
     with pytest.raises(NotFoundError, match="nowhere"):
         BusTarget(id="t", router=make_buses(), event_bus_name="nowhere")
+
+
+def test_an_event_on_its_way_to_a_bus_cannot_be_reshaped():
+    with pytest.raises(InvalidRuleError, match="Target t is a bus, and cannot have an input"):
+        BusTarget(id="t", router=make_buses(), event_bus_name="default", input=InputPath("$.detail"))
 
 
 async def test_a_bus_that_has_been_removed_is_a_dead_letter_at_once():

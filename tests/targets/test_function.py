@@ -11,7 +11,7 @@ import anyio.from_thread
 import pydantic
 import pytest
 
-from eventrouter import Event, FunctionTarget, InvalidRuleError, RetryPolicy
+from eventrouter import Event, FunctionTarget, Input, InputPath, InvalidRuleError, RetryPolicy
 from tests.support import make_router, order, seconds
 from tests.virtual_time import real_time_backends
 
@@ -161,6 +161,56 @@ def test_event_may_be_imported_for_the_type_checker_only():
     def handle(event: elsewhere.Event): ...  # noqa: F821
 
     FunctionTarget(id="t", function=handle)
+
+
+async def test_with_an_input_a_function_receives_that_and_not_the_event():
+    calls = []
+
+    async def plain(value):
+        calls.append(value)
+
+    async def annotated(value: dict):
+        calls.append(value)
+
+    async def model(placed: Order):
+        calls.append(placed)
+
+    async def both(event: Event, placed: Order, value: dict[str, int]):
+        calls.append((type(event), event.detail, placed, value))
+
+    def sync(value):
+        value["total"] += 1
+        calls.append(value)
+
+    async def star(*values):
+        calls.append(values)
+
+    functions = [plain, annotated, model, both, sync, star]
+    detail = {"order": {"total": 5}}
+    letters = await run(*functions, entry=order(**detail), input=InputPath("$.detail.order"))
+    assert letters == []
+    five = {"total": 5}
+    expected = [five, five, Order(total=5), (Event, detail, Order(total=5), five), {"total": 6}, (five,)]
+    assert sorted(map(str, calls)) == sorted(map(str, expected))
+
+
+async def test_an_input_that_does_not_fit_the_model_is_a_dead_letter_at_once():
+    async def handle(placed: Order): ...
+
+    [letter] = await run(handle, input=Input({"total": "many"}))
+    assert (letter.error_code, letter.retry_attempts) == ("INVALID_DETAIL", 0)
+    assert "The input does not fit Order" in letter.error_message
+
+
+def takes_the_event(event: Event): ...
+
+
+def test_a_function_that_would_not_see_its_input_is_refused():
+    def handle(event: elsewhere.Event): ...  # noqa: F821
+
+    for function in (takes_the_event, handle):
+        with pytest.raises(InvalidRuleError, match="takes the event, and not the input that its target has"):
+            FunctionTarget(id="t", function=function, input=Input(1))
 
 
 async def test_a_thread_that_outlives_its_timeout_counts_until_it_ends():

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from eventrouter import JsonLinesTarget, LogTarget, RetryPolicy
+from eventrouter import InputPath, InputTransformer, JsonLinesTarget, LogTarget, RetryPolicy
 from tests.support import make_router, order, seconds
 from tests.virtual_time import real_time_backends
 
@@ -47,6 +47,15 @@ async def test_json_lines_are_appended_whole(tmp_path, fsync):
     before, *lines = path.read_text().splitlines()
     assert before == "before"
     assert sorted(json.loads(line)["id"] for line in lines) == sorted(ids * 2)
+
+
+async def test_what_is_written_is_the_input_if_there_is_one(caplog, tmp_path):
+    path = tmp_path / "events.jsonl"
+    shaped = InputTransformer('{\n  "n": <n>\n}', {"n": "$.detail.n"})
+    with caplog.at_level(logging.INFO):
+        await deliver(LogTarget(id="t", input=InputPath("$.detail")), JsonLinesTarget(id="u", path=path, input=shaped))
+    assert [record.message for record in caplog.records if record.name == "eventrouter.events"] == ['{"n":1}']
+    assert path.read_text() == '{   "n": 1 }\n'
 
 
 async def test_a_file_that_cannot_be_opened_is_a_failed_attempt(tmp_path):
