@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -17,11 +18,12 @@ import pydantic
 from pydantic.alias_generators import to_pascal
 
 from eventrouter.abc import DeadLetterQueue, Target, TargetOptions
-from eventrouter.errors import InvalidRuleError, MissingExtraError, PatternError
+from eventrouter.errors import InputTransformerError, InvalidRuleError, MissingExtraError, PatternError
 from eventrouter.patterns import Pattern, json_path
 from eventrouter.positions import beginning, find, members
 from eventrouter.retry import RetryPolicy
 from eventrouter.router import EventRouter
+from eventrouter.transform import Input, InputPath, InputTransformer, TargetInput
 
 _BUS_ARN: Final = re.compile(r"arn:aws[a-z-]*:events:[^:]*:[^:]*:event-bus/(.+)")
 
@@ -39,6 +41,11 @@ class _DeadLetterConfig(_Model):
     arn: str
 
 
+class _InputTransformer(_Model):
+    input_template: str
+    input_paths_map: dict[str, str] = {}
+
+
 class TargetDeclaration(_Model):
     """A target as AWS writes it. What only tells AWS how to reach a service is read and not used."""
 
@@ -46,6 +53,9 @@ class TargetDeclaration(_Model):
     arn: Annotated[str, pydantic.Field(min_length=1)]
     retry_policy: _RetryPolicy = _RetryPolicy()
     dead_letter_config: _DeadLetterConfig | None = None
+    input: str | None = None
+    input_path: str | None = None
+    input_transformer: _InputTransformer | None = None
     role_arn: Any = None
     ecs_parameters: Any = None
     sqs_parameters: Any = None
@@ -63,6 +73,29 @@ class TargetDeclaration(_Model):
         match = _BUS_ARN.fullmatch(self.arn)
         return match[1] if match else None
 
+    @cached_property
+    def shaped_input(self) -> TargetInput | None:
+        """What the target receives in place of the event, if it is not the event itself.
+
+        Raises:
+            InvalidRuleError: There is more than one of the three ways to say it, or one is wrong; says where.
+        """
+        template = self.input_transformer
+        if [self.input, self.input_path, template].count(None) < 2:  # noqa: PLR2004 - all but one
+            raise InvalidRuleError(
+                f"Only one of Input, InputPath, or InputTransformer must be provided for target {self.id}."
+            )
+        try:
+            if self.input is not None:
+                return Input(self.input)
+            if self.input_path is not None:
+                return InputPath(self.input_path)
+            return InputTransformer(template.input_template, template.input_paths_map) if template is not None else None
+        except InputTransformerError as error:
+            told = InputTransformerError(error.part, error.problem, target_id=self.id)
+            inside = ".InputTransformer" if template is not None else ""
+            raise InvalidRuleError(told.reason, f"${inside}{error.path[1:]}", error.hint) from error
+
     def options(self) -> TargetOptions:
         """Give the options of the target."""
         policy, queue = self.retry_policy, self.dead_letter_config
@@ -72,6 +105,7 @@ class TargetDeclaration(_Model):
                 maximum_event_age=timedelta(seconds=policy.maximum_event_age_in_seconds),
             ),
             dead_letter_queue=DeadLetterQueue(queue.arn if queue is not None else None),
+            input=self.shaped_input,
         )
 
 
@@ -152,7 +186,7 @@ def load_declarations(path: Path) -> tuple[RuleDeclaration, ...]:
     """Read a rules file, JSON, TOML or YAML by its suffix, and leave its patterns unread.
 
     Raises:
-        InvalidRuleError: Its syntax, a key or a value is wrong, or a key is written twice; says where.
+        InvalidRuleError: Its syntax, a key, a value or an input is wrong, or a key is written twice; says where.
         MissingExtraError: It is YAML, and the `yaml` extra is not installed.
         OSError: It cannot be read.
     """
@@ -173,6 +207,8 @@ def load_declarations(path: Path) -> tuple[RuleDeclaration, ...]:
                 "give one another name",
             )
         seen.add((rule.event_bus_name, rule.name))
+        for number, target in enumerate(rule.targets):
+            _check_input(f"$.Rules[{index}].Targets[{number}]", target)
     if text:
         for rule, written in zip(file.rules, _written_patterns(text), strict=True):
             rule.keep(written)
@@ -282,7 +318,14 @@ def _at(place: str, make: TargetMaker, router: EventRouter, target: TargetDeclar
     try:
         return make(router, target)
     except InvalidRuleError as error:
-        raise InvalidRuleError(error.reason, place, error.hint) from error
+        raise InvalidRuleError(error.reason, place + error.path[1:], error.hint) from error
+
+
+def _check_input(place: str, target: TargetDeclaration) -> None:
+    try:
+        _ = target.shaped_input
+    except InvalidRuleError as error:
+        raise InvalidRuleError(error.reason, place + error.path[1:], error.hint) from error
 
 
 def _translated(error: pydantic.ValidationError) -> InvalidRuleError:
@@ -311,6 +354,7 @@ def _keys_at(location: list[Any]) -> list[str]:
         "Targets": TargetDeclaration,
         "RetryPolicy": _RetryPolicy,
         "DeadLetterConfig": _DeadLetterConfig,
+        "InputTransformer": _InputTransformer,
     }
     inner = [step for step in location if step in names]
     model = names[inner[-1]] if inner else _File

@@ -9,6 +9,9 @@ import pytest
 from eventrouter import (
     DeadLetterQueue,
     EventRouter,
+    Input,
+    InputPath,
+    InputTransformer,
     InvalidRuleError,
     LogTarget,
     MissingExtraError,
@@ -80,8 +83,13 @@ def test_everything_aws_writes_is_read(load):
     assert rule.targets[0].options() == {
         "retry_policy": RetryPolicy(maximum_retry_attempts=7, maximum_event_age=timedelta(hours=1)),
         "dead_letter_queue": DeadLetterQueue("arn:q"),
+        "input": None,
     }
-    assert rule.targets[1].options() == {"retry_policy": RetryPolicy(), "dead_letter_queue": DeadLetterQueue()}
+    assert rule.targets[1].options() == {
+        "retry_policy": RetryPolicy(),
+        "dead_letter_queue": DeadLetterQueue(),
+        "input": None,
+    }
 
 
 @pytest.mark.parametrize(
@@ -92,7 +100,7 @@ def test_everything_aws_writes_is_read(load):
         ([{"EventPattern": {}}], '"Name" is required at $.Rules[0].Name'),
         ([RULE | {"EventPatern": {}}], 'Unknown key "EventPatern" at $.Rules[0].EventPatern (did you mean "EventPattern"?)'),
         ([RULE | {"ScheduleExpression": "rate(1 day)"}], "(the keys here are Name, EventPattern, State,"),
-        ([RULE | {"Targets": [TARGET | {"Input": "{}"}]}], 'Unknown key "Input" at $.Rules[0].Targets[0].Input'),
+        ([RULE | {"Targets": [TARGET | {"Inputs": "{}"}]}], 'Unknown key "Inputs" at $.Rules[0].Targets[0].Inputs (did you mean "Input"?)'),
         ([RULE | {"Targets": [TARGET | {"RetryPolicy": {"MaximumRetries": 1}}]}], "(did you mean"),
         ([RULE | {"Targets": [TARGET | {"DeadLetterConfig": {"Queue": 1, "X": 1}}]}], "2 more problems in the file"),
         ({"Rulez": []}, 'Unknown key "Rulez"; 1 more problem in the file at $.Rulez (did you mean "Rules"?)'),
@@ -110,6 +118,47 @@ def test_everything_aws_writes_is_read(load):
 def test_what_is_wrong_is_said_with_its_place(load, document, message):
     with pytest.raises(InvalidRuleError) as caught:
         load(document)
+    assert message in str(caught.value)
+
+
+TEMPLATE = {"InputPathsMap": {"id": "$.detail.id"}, "InputTemplate": '{"id": <id>}'}
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ({"Input": '{"a": 1}'}, Input('{"a": 1}')),
+        ({"InputPath": "$.detail"}, InputPath("$.detail")),
+        ({"InputTransformer": TEMPLATE}, InputTransformer('{"id": <id>}', {"id": "$.detail.id"})),
+        ({"InputTransformer": {"InputTemplate": '"x"'}}, InputTransformer('"x"')),
+        ({}, None),
+    ],
+)
+def test_the_input_of_a_target_is_read(load, written, expected):
+    [(rule, _)] = load([RULE | {"Targets": [TARGET | written]}]).rules
+    assert rule.targets[0].options()["input"] == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ({"Input": "{}", "InputPath": "$"}, "Only one of Input, InputPath, or InputTransformer must be provided for target t. at $.Rules[0].Targets[1]"),
+        ({"InputTransformer": TEMPLATE, "InputPath": "$"}, "Only one of Input, InputPath, or InputTransformer must be provided for target t."),
+        ({"Input": "{"}, "Input for target t is not a valid JSON text. at $.Rules[0].Targets[1].Input (Input data was truncated;"),
+        ({"Input": ""}, "Input for target t is not a valid JSON text."),
+        ({"InputPath": "$..a"}, "InputPath for target t is not a path: $..a ('.' at character 2) at $.Rules[0].Targets[1].InputPath (a path is"),
+        ({"InputTransformer": TEMPLATE | {"InputTemplate": '"<x>"'}}, "InputTemplate for target t contains invalid placeholder x. at $.Rules[0].Targets[1].InputTransformer.InputTemplate (there are <id>, "),
+        ({"InputTransformer": TEMPLATE | {"InputPathsMap": {"a-b": "x"}}}, "InputPathsMap for target t is not a path: x (it does not begin with $) at $.Rules[0].Targets[1].InputTransformer.InputPathsMap['a-b'] (a path"),
+        ({"InputTransformer": {}}, '"InputTemplate" is required at $.Rules[0].Targets[1].InputTransformer.InputTemplate'),
+        ({"InputTransformer": {"InputTemplates": "1"}}, 'Unknown key "InputTemplates"; 1 more problem in the file at $.Rules[0].Targets[1].InputTransformer.InputTemplates (did you mean "InputTemplate"?)'),
+        ({"InputTransformer": {"InputTemplate": "1", "InputPathsMap": {"a": 1}}}, "Input should be a valid string at $.Rules[0].Targets[1].InputTransformer.InputPathsMap.a"),
+        ({"Input": {"a": 1}}, "Input should be a valid string at $.Rules[0].Targets[1].Input"),
+    ],
+    ids=range(11),
+)  # fmt: skip
+def test_a_wrong_input_is_said_with_its_place(load, written, message):
+    with pytest.raises(InvalidRuleError) as caught:
+        load([RULE | {"Targets": [TARGET | {"Id": "s"}, TARGET | written]}])
     assert message in str(caught.value)
 
 
