@@ -1,6 +1,8 @@
 """Input templates: the table of the user guide and the recordings, row by row, and against the oracle."""
 
 import json
+from dataclasses import replace
+from datetime import timedelta, timezone
 
 import pytest
 from hypothesis import example, given
@@ -46,6 +48,7 @@ ROWS = [
     ("a value that looks like a placeholder is not filled in", '{"a": "<looks>", "b": <looks>}', '{"a": "<command>", "b": "<command>"}'),
     ("a template that is one placeholder", " <payload> ", ' {"acc_id":"0a78","sf_id":"baz"} '),
     ("a template without placeholders", "[1,\n2]", "[1, 2]"),
+    ("line breaks between tokens become blanks", '{\n"a"\r\n:\n<is_new>\n}', '{ "a"  : true }'),
     ("rule ARN and name", '{"a": <aws.events.rule-arn>, "n": "<aws.events.rule-name>"}', f'{{"a": "{CONTEXT.rule_arn}", "n": "big"}}'),
     ("ingestion time", '"at <aws.events.event.ingestion-time>"', '"at 2026-03-01T12:00:00Z"'),
     ("ingestion time, bare", "[<aws.events.event.ingestion-time>]", '["2026-03-01T12:00:00Z"]'),
@@ -76,6 +79,13 @@ def test_the_event_without_its_detail_is_written_with_another_key():
     expected = {"detailType" if name == "detail-type" else name: whole[name] for name in whole if name != "detail"}
     assert read == {"e": expected, "j": whole}
     assert list(read["e"]) == list(expected)
+
+
+def test_the_ingestion_time_is_in_utc():
+    """As AWS writes it, wherever the clock of the bus is read."""
+    context = replace(CONTEXT, ingestion_time=NOON.astimezone(timezone(timedelta(hours=-5))))
+    template = InputTransformer("<aws.events.event.ingestion-time>")
+    assert template.apply(make_event(), context) == b'"2026-03-01T12:00:00Z"'
 
 
 def test_a_number_keeps_its_text():

@@ -211,6 +211,22 @@ def test_functions_may_be_a_module_and_a_file_target_gets_its_lines(files):
     assert json.loads(Path("copy.jsonl").read_text())["id"] == "id-2"
 
 
+def test_targets_receive_the_inputs_of_the_rules_file(files):
+    template = {"InputPathsMap": {"n": "$.detail.n"}, "InputTemplate": '"order <n>"'}
+    targets = [
+        {"Id": "f", "Arn": "file:out.jsonl", "InputTransformer": template},
+        {"Id": "g", "Arn": "arn:aws:lambda:eu-west-1:1:function:shout", "InputPath": "$.detail.n"},
+    ]
+    Path("rules.json").write_text(
+        json.dumps([{"Name": "all", "EventPattern": {"source": ["shop"]}, "Targets": targets}])
+    )
+    Path("shouting.py").write_text("def shout(value): print('value', value)")
+    result = route("--functions", "shouting.py", lines=[event(7)])
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "value 7\n" in result.stdout
+    assert Path("out.jsonl").read_text() == '"order 7"\n'
+
+
 def test_a_target_that_fails_without_a_dead_letter_queue_is_shown():
     console = Console(file=io.StringIO(), width=200)
     delivery = Delivery(1, Subscription("bus", "r", "t"), make_event(), 1, NOON, 0, 1)
