@@ -91,6 +91,39 @@ async def test_a_retry_comes_when_it_is_due_as_the_next_attempt(store):
     assert (second.id, second.attempt) == (first.id, 2)
 
 
+ENDS = {
+    "delivered": lambda delivery, *events: Delivered(delivery, events),
+    "dropped": lambda delivery, *events: Dropped(delivery, "E", "m", events),
+    "dead-lettered": lambda delivery, *events: DeadLettered(delivery, letter(delivery), events),
+    "sent to a target": lambda delivery, *events: DeadLettered(delivery, letter(delivery), events, is_kept=False),
+}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+async def test_what_follows_from_an_outcome_is_written_with_it(store, end):
+    await store.append([accepted()])
+    [delivery] = await lease(store)
+    below = Subscription("default", "r", "a/on_success/d")
+    item = Accepted(make_event(), SOON, (below, B), 2, ("cause",), "trace", attributes={"ERROR_CODE": "E"})
+    assert list(await store.settle([end(delivery, item)])) == []
+    [sent], [other] = await lease(store, below), await lease(store, B)
+    assert (sent.event, sent.accepted_at, sent.hops, sent.causes) == (item.event, SOON, 2, ("cause",))
+    assert (sent.trace_header, sent.attributes, other.event) == ("trace", {"ERROR_CODE": "E"}, item.event)
+    assert (await counts(store, below)).accepted == 1
+    assert (await store.ledger()).events == 2
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+async def test_nothing_follows_from_an_outcome_that_came_too_late(store, end):
+    await store.append([accepted()])
+    [late] = await lease(store, until=SOON + seconds(1))
+    [delivery] = await lease(store, now=SOON + seconds(2))
+    assert len(await store.settle([end(late, accepted(0, B))])) == 1
+    assert await lease(store, B) == []
+    await store.settle([end(delivery, accepted(0, B))])
+    assert len(await lease(store, B)) == 1
+
+
 async def test_a_dead_letter_is_written_as_the_delivery_ends(store):
     await store.append([accepted()])
     [delivery] = await lease(store)
