@@ -68,10 +68,14 @@ class Target(ABC):
         when_full: What meets the next event: `wait` lets `put_events` wait for room, and answer
             `ThrottlingException` when there is none in time; `reject` answers so at once; `shed` accepts the event and
             skips this target, which the ledger counts.
-        on_success: Targets that are sent a record of each delivery that succeeded (AWS Lambda, "Destinations").
+        on_success: Destinations: targets that are sent a record of each delivery that succeeded, each of them a copy
+            (AWS Lambda, "Destinations"). One target may stand without a list. They have no destinations themselves.
         on_failure: The same for each that was given up.
         input: What the target receives in place of the event: `Input`, `InputPath`, `InputTransformer`, or a function
             that makes it from the event; None for the event itself. Each attempt makes it anew, before `invoke`.
+
+    Raises:
+        InvalidRuleError: An option is not usable as written.
     """
 
     id: str
@@ -83,8 +87,8 @@ class Target(ABC):
     ordering: Ordering = "UNORDERED"
     maximum_backlog: int = 100_000
     when_full: WhenFull = "wait"
-    on_success: Sequence[Target] = ()
-    on_failure: Sequence[Target] = ()
+    on_success: Sequence[Target] | Target = ()
+    on_failure: Sequence[Target] | Target = ()
     input: InputSource | None = None
 
     def __post_init__(self) -> None:
@@ -97,6 +101,9 @@ class Target(ABC):
         self._check_choice("when_full", ("wait", "reject", "shed"))
         if self.input is not None:
             object.__setattr__(self, "input", target_input(self.input))
+        self._check_dead_letter_queue()
+        for name in ("on_success", "on_failure"):
+            object.__setattr__(self, name, self._checked_destinations(name))
 
     def _check_count(self, name: str, *, least: int) -> None:
         value = getattr(self, name)
@@ -108,12 +115,45 @@ class Target(ABC):
         if value not in choices:
             raise InvalidRuleError(f"{name} of target {self.id} is {value!r}", hint=f"use {' or '.join(choices)}")
 
+    def _check_dead_letter_queue(self) -> None:
+        queue = self.dead_letter_queue
+        if isinstance(queue, Target):
+            self._check_has_no_destinations("dead_letter_queue", queue)
+            if isinstance(queue.dead_letter_queue, Target):
+                raise InvalidRuleError(
+                    f"dead_letter_queue of target {self.id} has one itself",
+                    hint="leave it out: a dead-letter queue is tried until it takes the event",
+                )
+        elif not isinstance(queue, DeadLetterQueue | None):
+            raise InvalidRuleError(
+                f"dead_letter_queue of target {self.id} is {queue!r}", hint="use a DeadLetterQueue, a Target or None"
+            )
+
+    def _checked_destinations(self, name: str) -> tuple[Target, ...]:
+        given = getattr(self, name)
+        destinations = (given,) if isinstance(given, Target) else given
+        if not isinstance(destinations, Sequence) or not all(isinstance(item, Target) for item in destinations):
+            raise InvalidRuleError(f"{name} of target {self.id} is {given!r}", hint="use a list of targets")
+        for destination in destinations:
+            self._check_has_no_destinations(name, destination)
+        if len({destination.id for destination in destinations}) < len(destinations):
+            raise InvalidRuleError(f"Two targets in {name} of {self.id} have the same id", hint="give each its own")
+        return tuple(destinations)
+
+    def _check_has_no_destinations(self, name: str, target: Target) -> None:
+        if target.on_success or target.on_failure:
+            raise InvalidRuleError(
+                f"Target {target.id} in {name} of {self.id} has destinations itself",
+                hint="send records to a bus, whose rules may go on from there",
+            )
+
     @abstractmethod
     async def invoke(self, delivery: Delivery) -> object:
         """Make one attempt. What to hand on is `delivery.payload`.
 
         Returning means delivered. An exception means that this attempt failed: the retry policy decides what
         follows, unless it is a `PermanentDeliveryError`. Cancellation means neither; it must not be swallowed.
+        What is returned goes into the record for `on_success`.
         At least once: an event may come again, so what must not happen twice needs the event's id as its key.
 
         It runs in a context of its own: context variables that it sets are not seen by the next attempt.
@@ -130,8 +170,8 @@ class TargetOptions(TypedDict, total=False):
     ordering: Ordering
     maximum_backlog: int
     when_full: WhenFull
-    on_success: Sequence[Target]
-    on_failure: Sequence[Target]
+    on_success: Sequence[Target] | Target
+    on_failure: Sequence[Target] | Target
     input: InputSource | None
 
 

@@ -207,7 +207,7 @@ class EventBuses(ABC):
             event_bus_name: The bus.
             state: `ENABLED` or `DISABLED`.
             description: For people; by default the first line of the function's docstring.
-            options: `retry_policy`, `dead_letter_queue`, `timeout`, `maximum_concurrency` and `input` of the target.
+            options: `retry_policy`, `dead_letter_queue`, `on_failure` and the other options of a `Target`.
 
         Raises:
             ConflictError: There is a rule of that name.

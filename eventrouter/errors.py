@@ -22,6 +22,7 @@
             +-- InvalidDetailError             the detail does not fit the handler's model
             +-- TransformError                 the input transformer cannot make the target's input
             +-- HopLimitError                  the event has been handed from bus to bus too often
+            +-- InvalidResultError             what the target returned cannot be recorded
 
 Catch `EventRouterError` for all of them, or the builtin beside each.
 All can be pickled, as any exception crossing a process boundary has to be.
@@ -224,3 +225,9 @@ class HopLimitError(PermanentDeliveryError):
     """The event has been handed from bus to bus too often."""
 
     error_code = "HOP_LIMIT_EXCEEDED"
+
+
+class InvalidResultError(PermanentDeliveryError):
+    """What the target returned cannot be written into the record of its success."""
+
+    error_code = "INVALID_RESULT"

@@ -167,7 +167,7 @@ class Delivered(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         delivery: What was attempted.
-        follow_ups: Events that follow from it: destination records, and what the handler returned.
+        follow_ups: Events that follow from it: what the handler returned, and destination records.
     """
 
     delivery: Delivery
@@ -202,7 +202,7 @@ class DeadLettered:
         delivery: What was attempted.
         dead_letter: Why it was given up. When its queue is a target, `follow_ups` brings it there, and the store
             keeps no copy.
-        follow_ups: Events that follow from it: destination records, and the dead letter on its way to a target.
+        follow_ups: Events that follow from it: the dead letter on its way to a target, and destination records.
         is_kept: Whether the store keeps the dead letter.
     """
 
@@ -220,6 +220,7 @@ class Dropped:
     error_code: str
     error_message: str
     follow_ups: tuple[Accepted, ...] = ()
+    exhausted_retry_condition: ExhaustedRetryCondition | None = None
 
 
 #: What follows from one attempt.

@@ -18,10 +18,27 @@ import msgspec
 from eventrouter.abc import Clock, Observer, Store, SystemClock, Target
 from eventrouter.buses import DEFAULT_BUS, EventBuses
 from eventrouter.delivery._dispatcher import Dispatcher, count_deliveries
+from eventrouter.delivery._receivers import LastResort
 from eventrouter.delivery._workers import current_delivery
-from eventrouter.errors import BusClosedError, InvalidEventError, InvalidRuleError, NotFoundError
+from eventrouter.destinations import Aftermath, Subscribers
+from eventrouter.errors import (
+    BusClosedError,
+    InvalidEventError,
+    InvalidRuleError,
+    NotFoundError,
+)
 from eventrouter.event import Event, EventEntry, entry_size
-from eventrouter.records import Accepted, DeadLetter, Deduplication, Ledger, Outcome, Subscription
+from eventrouter.records import (
+    Accepted,
+    DeadLetter,
+    Deduplication,
+    Delivered,
+    Ledger,
+    Outcome,
+    Postponed,
+    RetryAt,
+    Subscription,
+)
 from eventrouter.retry import RetryBudget
 from eventrouter.rules import Route
 from eventrouter.stores.memory import MemoryStore
@@ -120,6 +137,7 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
             observers=observers,
             follow_up=self._follow_up,
         )
+        self._subscribers = Subscribers(self._dispatcher)
         self._is_entered = False
         self._is_open = False
         self._put_since_turn = 0
@@ -368,14 +386,33 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
         if not self._is_open and not (self._is_entered and current_delivery() is not None):
             raise BusClosedError("The router is not running; put events inside 'async with router'.")
 
-    def _follow_up(self, outcome: Outcome, target: Target, result: object) -> Outcome:  # noqa: ARG002
-        return outcome
+    # -- what follows from deliveries ----------------------------------------------------------------------------
+
+    def _follow_up(self, outcome: Outcome, target: Target, result: object) -> Outcome:
+        """Add to an outcome what else follows from it. No backlog limit holds it up: it is of work already accepted.
+
+        Args:
+            outcome: The outcome.
+            target: Of the delivery.
+            result: What the target returned, or what it raised.
+        """
+        if isinstance(outcome, RetryAt | Postponed):
+            if isinstance(target, LastResort):
+                queue = outcome.delivery.subscription
+                logger.warning("The dead-letter queue %s failed and is tried again: %s", queue, outcome.error_message)
+            return outcome
+        now = self._clock.now()
+        aftermath = Aftermath(now=now, account=self.account, region=self.region, new_id=lambda: _new_ids(1)[0])
+        if isinstance(outcome, Delivered):
+            return Delivered(outcome.delivery, aftermath.of_success(outcome.delivery, target, result))
+        assert isinstance(result, Exception)  # noqa: S101 - the dispatcher gives what was raised
+        return replace(outcome, follow_ups=aftermath.of_failure(outcome, target, result))
 
     def _target_was_put(self, subscription: Subscription, target: Target) -> None:
-        self._dispatcher.put_target(subscription, target)
+        self._subscribers.put(subscription, target)
 
     def _target_was_removed(self, subscription: Subscription) -> None:
-        self._dispatcher.remove_target(subscription)
+        self._subscribers.remove(subscription)
 
     # -- pausing -------------------------------------------------------------------------------------------------
 

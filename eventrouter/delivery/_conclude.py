@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from eventrouter import names
 from eventrouter.abc import DeadLetterQueue, Target
+from eventrouter.delivery._receivers import LastResort
 from eventrouter.errors import DeliveryError, PermanentDeliveryError, ThrottledError
 from eventrouter.event import Event
 from eventrouter.records import (
@@ -35,12 +36,14 @@ def conclude(
         draw: The jitter of a retry, in [0, 1).
         pause: How long a target that is throttled rests when it does not say so itself.
     """
-    error = _unwrapped(error)
+    error = unwrapped(error)
     code = error.error_code if isinstance(error, DeliveryError) else "TARGET_ERROR"
     message = _message(error)
     condition: ExhaustedRetryCondition | None = None
     retry_after = error.retry_after if isinstance(error, DeliveryError) else None
     is_final = isinstance(error, PermanentDeliveryError) or (retry_after is not None and retry_after < timedelta(0))
+    if is_final and isinstance(target, LastResort):
+        is_final, retry_after = False, None  # there is nobody else to give it to, so "never" is no answer
     if isinstance(error, ThrottledError) and not is_final:
         due = now + (pause if retry_after is None else retry_after)
         if due - delivery.accepted_at <= target.retry_policy.maximum_event_age:
@@ -58,7 +61,7 @@ def conclude(
             return RetryAt(delivery, next_attempt, code, message)
         condition = next_attempt
     if target.dead_letter_queue is None:
-        return Dropped(delivery, code, message)
+        return Dropped(delivery, code, message, exhausted_retry_condition=condition)
     queue = target.dead_letter_queue
     subscription, event = delivery.subscription, delivery.event.copy()  # what a target has done to its copy is its own
     return DeadLettered(
@@ -68,7 +71,7 @@ def conclude(
             event=event,
             subscription=subscription,
             rule_arn=rule_arn(subscription, event),
-            target_arn=target.arn or f"{rule_arn(subscription, event)}/target/{target.id}",
+            target_arn=target_arn(target, subscription, event),
             error_code=code,
             error_message=message,
             exhausted_retry_condition=condition,
@@ -88,20 +91,36 @@ def rule_arn(subscription: Subscription, event: Event) -> str:
     )
 
 
-def _unwrapped(error: Exception) -> Exception:
+def target_arn(target: Target, subscription: Subscription, event: Event) -> str:
+    """Name the target: by its own ARN, or else by one below the rule's."""
+    return target.arn or f"{rule_arn(subscription, event)}/target/{target.id}"
+
+
+def unwrapped(error: Exception) -> Exception:
     """Take the one error out of a group of one, as a handler's own task group makes of whatever it raises."""
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error
 
 
-def _message(error: Exception) -> str:
+def text_of(error: Exception) -> str:
+    """Give what an exception says, at most `MAXIMUM_ERROR_MESSAGE` of it; of a group, what each in it says."""
     if isinstance(error, ExceptionGroup):
         return "; ".join(map(_message, error.exceptions))[:MAXIMUM_ERROR_MESSAGE]
     # str() of a foreign exception is foreign code too: it may raise, and must not cost the delivery.
     try:
-        text = str(error)
+        return writable(str(error))[:MAXIMUM_ERROR_MESSAGE]
     except Exception as unprintable:  # noqa: BLE001
-        text = f"<its text cannot be shown: {type(unprintable).__name__}>"
-    kind = type(error).__name__
+        return f"<its text cannot be shown: {type(unprintable).__name__}>"
+
+
+def writable(text: str) -> str:
+    """Give text that UTF-8 can hold; names of files, for one, may have lone surrogates."""
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
+
+
+def _message(error: Exception) -> str:
+    text, kind = text_of(error), type(error).__name__
+    if isinstance(error, ExceptionGroup):
+        return text
     return (f"{kind}: {text}" if text else kind)[:MAXIMUM_ERROR_MESSAGE]

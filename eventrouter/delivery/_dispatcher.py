@@ -47,7 +47,8 @@ class Dispatcher:
         seed: Of the jitter between retries.
         retry_budget: Of each bus.
         observers: Told of every step.
-        follow_up: Adds to an outcome what else follows from it, given the target and what it returned.
+        follow_up: Adds to an outcome what else follows from it, given the target and what it returned or raised.
+            What it raises itself is a failed attempt; it must not raise for an outcome that is one.
     """
 
     def __init__(
@@ -152,9 +153,11 @@ class Dispatcher:
             pump = self._pumps.get(subscription)
             if pump is None:
                 target = self._targets.get(subscription)
-                if target is None or self._tasks is None:
+                if target is None:
                     self._park(subscription, count)
                     continue
+                if self._tasks is None:
+                    continue  # written as the router closes; it begins with them when it is entered again
                 pump = Pump(self, self._tasks, subscription, target, is_paused=subscription in self._paused)
                 self._pumps[subscription] = pump
                 # In the router's own context: a handler must not see the context variables of whoever happened to
@@ -196,6 +199,10 @@ class Dispatcher:
         pump = self._pumps.get(subscription)
         return pump is None or pump.unfinished < pump.workers.target.maximum_backlog
 
+    def is_busy(self, subscription: Subscription) -> bool:
+        """Say whether a subscription has deliveries that have not ended, as far as this process knows."""
+        return subscription in self._pumps
+
     def when_full(self, subscription: Subscription) -> WhenFull:
         """Say what is to be done about a subscription whose backlog is full."""
         pump = self._pumps.get(subscription)
@@ -232,7 +239,10 @@ class Dispatcher:
 
     def succeed(self, delivery: Delivery, target: Target, result: object) -> Outcome:
         """Decide what follows from an attempt that succeeded."""
-        return self._follow_up(Delivered(delivery), target, result)
+        try:
+            return self._follow_up(Delivered(delivery), target, result)
+        except Exception as error:  # noqa: BLE001 - the result is foreign: writing it as JSON may raise anything
+            return self.fail(delivery, target, error, 0)
 
     def fail(self, delivery: Delivery, target: Target, error: Exception, pauses: int) -> Outcome:
         """Decide what follows from an attempt that failed, after so many in a row that were throttled."""
@@ -244,7 +254,7 @@ class Dispatcher:
             draw=jitter(self._seed, delivery.event.id, str(delivery.subscription), delivery.attempt),
             pause=min(_FIRST_REST * (1 << min(pauses, 16)), _LONGEST_REST),
         )
-        return self._follow_up(outcome, target, None)
+        return self._follow_up(outcome, target, error)
 
     def started(self, delivery: Delivery) -> None:
         """Hear of an attempt that begins."""

@@ -68,10 +68,15 @@ class Observers:
         self._tell(_of(delivery, "INVOCATION_ATTEMPT_START", at))
 
     def settled(self, outcomes: Sequence[Outcome], at: datetime) -> None:
-        """Tell of outcomes that the store has."""
+        """Tell of outcomes that the store has, and of the events that followed."""
         for outcome in outcomes:
             for step in _steps(outcome):
                 self._tell(_of(outcome.delivery, step, at, outcome))
+            if isinstance(outcome, RetryAt | Postponed):
+                continue
+            for item in outcome.follow_ups:
+                if item.event.id != outcome.delivery.event.id:  # a dead letter's event has been ingested before
+                    self.ingested(item)
 
     def _tell(self, observation: Observation) -> None:
         for observer in self._observers:

@@ -1,0 +1,281 @@
+"""What else follows from a delivery that has ended: records for destinations, dead letters for targets.
+
+All of it is decided here, without a clock and without waiting, and written by the store in the transaction that ends
+the delivery. Where it goes has a subscription of its own, below that of the target: `/` is in no target's id.
+"""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol, TypeAlias
+
+import msgspec
+
+from eventrouter.abc import Target
+from eventrouter.delivery._conclude import target_arn, text_of, unwrapped, writable
+from eventrouter.delivery._receivers import LastResort, RecordReceiver
+from eventrouter.errors import InvalidEventError, InvalidResultError
+from eventrouter.event import MAXIMUM_DEPTH, Event, encode_detail
+from eventrouter.records import Accepted, DeadLettered, Delivery, Dropped, Subscription
+from eventrouter.retry import ExhaustedRetryCondition
+from eventrouter.targets.bus import BusTarget
+
+#: Frames of a stack trace, and characters of each: a record explains, it does not archive tracebacks.
+MAXIMUM_FRAMES: Final = 20
+MAXIMUM_FRAME_LENGTH: Final = 500
+
+Condition: TypeAlias = Literal["Success", "RetriesExhausted", "EventAgeExceeded"]
+
+#: What Lambda calls the limits. It knows no error that is permanent: one leaves no retries to be made.
+_CONDITIONS: Final[Mapping[ExhaustedRetryCondition | None, Condition]] = {
+    "MaximumRetryAttempts": "RetriesExhausted",
+    "MaximumEventAgeInSeconds": "EventAgeExceeded",
+    None: "RetriesExhausted",
+}
+_FUNCTION: Final = re.compile(r"arn:[^:]*:lambda:[^:]*:[^:]*:function:[^:]+(?::([^:]+))?")
+_LATEST: Final = "$LATEST"
+_OWN_FILES: Final = str(Path(__file__).parent / "_")[:-1]
+_AROUND_RESULT: Final = len(b'{"responsePayload":'), len(b"}")
+
+
+class Deliveries(Protocol):
+    """The part of the dispatcher that is told of targets."""
+
+    def put_target(self, subscription: Subscription, target: Target) -> None:
+        """Deliver to *target* from the next attempt on."""
+        ...
+
+    def remove_target(self, subscription: Subscription) -> None:
+        """Expect no new deliveries."""
+        ...
+
+    def is_busy(self, subscription: Subscription) -> bool:
+        """Say whether a subscription has deliveries that have not ended."""
+        ...
+
+
+class Subscribers:
+    """Targets, each with its destinations and the target that is its dead-letter queue.
+
+    Args:
+        deliveries: Told of all of them.
+    """
+
+    def __init__(self, deliveries: Deliveries) -> None:
+        self._deliveries = deliveries
+        self._related: dict[Subscription, Mapping[Subscription, Target]] = {}
+
+    def put(self, subscription: Subscription, target: Target) -> None:
+        """Add a target or replace the one of that subscription, with all that belongs to it."""
+        related = dict(_related(subscription, target))
+        self._deliveries.put_target(subscription, target)
+        for gone in self._related.pop(subscription, {}).keys() - related.keys():
+            self._deliveries.remove_target(gone)
+        if related:
+            self._related[subscription] = related
+        for other, receiver in related.items():
+            self._deliveries.put_target(other, receiver)
+
+    def remove(self, subscription: Subscription) -> None:
+        """Remove a target. What belongs to it stays while deliveries go on, from which more may follow."""
+        self._deliveries.remove_target(subscription)
+        related = self._related.get(subscription, {})
+        if not any(map(self._deliveries.is_busy, (subscription, *related))):
+            self._related.pop(subscription, None)
+            for other in related:
+                self._deliveries.remove_target(other)
+
+
+def _related(subscription: Subscription, target: Target) -> Iterator[tuple[Subscription, Target]]:
+    """Give the subscriptions that deliveries of a target may be followed by, each with whom it stands for."""
+    for name in ("on_success", "on_failure"):
+        for destination in getattr(target, name):
+            below = _below(subscription, f"{name}/{destination.id}")
+            yield below, RecordReceiver.of(destination)
+            yield from _related(below, destination)
+    if isinstance(target.dead_letter_queue, Target):
+        yield _below(subscription, "dead_letter_queue"), LastResort.of(target.dead_letter_queue)
+
+
+def _below(subscription: Subscription, name: str) -> Subscription:
+    return subscription._replace(target_id=f"{subscription.target_id}/{name}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aftermath:
+    """The present in which something follows from a delivery.
+
+    Attributes:
+        now: When the delivery ended.
+        account: The `account` of events made here.
+        region: The `region` of events made here.
+        new_id: Gives their ids.
+    """
+
+    now: datetime
+    account: str
+    region: str
+    new_id: Callable[[], str]
+
+    def of_success(self, delivery: Delivery, target: Target, result: object) -> tuple[Accepted, ...]:
+        """Give what follows from a delivery that succeeded: records.
+
+        Args:
+            delivery: The delivery.
+            target: Of the delivery.
+            result: What it returned.
+
+        Raises:
+            InvalidResultError: There is to be a record, and the result has no JSON form.
+        """
+        if not target.on_success:
+            return ()
+        return self._records("on_success", delivery, target, "Success", encode_result(result))
+
+    def of_failure(self, outcome: DeadLettered | Dropped, target: Target, error: Exception) -> tuple[Accepted, ...]:
+        """Give what follows from a delivery that was given up: its way to a dead-letter queue, and records."""
+        delivery = outcome.delivery
+        letters: tuple[Accepted, ...] = ()
+        if isinstance(outcome, Dropped):
+            condition = outcome.exhausted_retry_condition
+        else:
+            letter = outcome.dead_letter
+            condition = letter.exhausted_retry_condition
+            queue = target.dead_letter_queue
+            if isinstance(queue, Target):
+                sent = self._sent(delivery, "dead_letter_queue", queue, letter.event, letter.causes)
+                letters = (msgspec.structs.replace(sent, attributes=letter.attributes),)
+        if not target.on_failure:
+            return letters
+        payload = msgspec.json.encode(_described(unwrapped(error), delivery.event.id))
+        return letters + self._records("on_failure", delivery, target, _CONDITIONS[condition], payload)
+
+    def _records(
+        self,
+        name: Literal["on_success", "on_failure"],
+        delivery: Delivery,
+        target: Target,
+        condition: Condition,
+        response: bytes,
+    ) -> tuple[Accepted, ...]:
+        """Make the record of a delivery, and send a copy to each destination."""
+        arn, version = _function_arn(target_arn(target, delivery.subscription, delivery.event))
+        record = self._record(delivery, arn, version, condition, response)
+        causes = (*delivery.causes, delivery.event.id)
+        made: list[Accepted] = []
+        for destination in getattr(target, name):
+            bus = destination.event_bus_name if isinstance(destination, BusTarget) else None
+            event = Event(
+                id=self.new_id(),
+                detail_type=f"Lambda Function Invocation Result - {'Success' if name == 'on_success' else 'Failure'}",
+                source="lambda",
+                account=self.account,
+                time=self.now.replace(microsecond=0),
+                region=self.region,
+                resources=(self._bus_arn(bus or delivery.subscription.event_bus_name), arn),
+                detail_json=msgspec.Raw(record),
+            )
+            made.append(self._sent(delivery, f"{name}/{destination.id}", destination, event, causes))
+        return tuple(made)
+
+    def _record(self, delivery: Delivery, arn: str, version: str, condition: Condition, response: bytes) -> bytes:
+        record: dict[str, Any] = {
+            "version": "1.0",
+            "timestamp": self.now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "requestContext": {
+                "requestId": delivery.event.id,
+                "functionArn": arn,
+                "condition": condition,
+                "approximateInvokeCount": delivery.attempt,
+            },
+            "requestPayload": msgspec.Raw(delivery.payload),
+            "responseContext": {"statusCode": 200, "executedVersion": version}
+            | ({} if condition == "Success" else {"functionError": "Unhandled"}),
+            "responsePayload": msgspec.Raw(response),
+        }
+        text = msgspec.json.encode(record)
+        if _is_too_deep(text):
+            # The record is the detail of an event, and has its limits: what is nested too deeply goes as text.
+            record |= {"requestPayload": delivery.payload.decode(), "responsePayload": response.decode()}
+            text = msgspec.json.encode(record)
+        return text
+
+    def _sent(self, delivery: Delivery, name: str, receiver: Target, event: Event, causes: tuple[str, ...]) -> Accepted:
+        # The hops go with it, so that buses which feed each other with records of records come to an end.
+        subscription = _below(delivery.subscription, name)
+        return Accepted(
+            event,
+            self.now,
+            (subscription,),
+            delivery.hops,
+            causes,
+            delivery.trace_header,
+            delivery.group,
+            (subscription,) if receiver.ordering == "FIFO" else (),
+            event_bus_name=subscription.event_bus_name,
+        )
+
+    def _bus_arn(self, name: str) -> str:
+        return f"arn:aws:events:{self.region}:{self.account}:event-bus/{name}"
+
+
+def encode_result(result: object) -> bytes:
+    """Write what a target returned as JSON text.
+
+    Raises:
+        InvalidResultError: It has no JSON form, or is past a limit of an event's detail.
+    """
+    try:
+        encoded = encode_detail({"responsePayload": result})
+    except InvalidEventError as error:
+        raise InvalidResultError(f"What the target returned cannot be written as JSON: {error}") from error
+    before, after = _AROUND_RESULT
+    return encoded[before:-after]
+
+
+def _function_arn(arn: str) -> tuple[str, str]:
+    """Give the ARN with the version, as records name a function, and the version."""
+    match = _FUNCTION.fullmatch(arn)
+    if match is None:
+        return arn, _LATEST
+    return (arn, match[1]) if match[1] else (f"{arn}:{_LATEST}", _LATEST)
+
+
+def _is_too_deep(text: bytes) -> bool:
+    if text.count(b"{") + text.count(b"[") <= MAXIMUM_DEPTH:
+        return False  # nearly always
+    try:
+        encode_detail(text)
+    except InvalidEventError:
+        return True
+    return False
+
+
+def _described(error: Exception, request_id: str) -> dict[str, Any]:
+    """Describe an error as Lambda's Python runtime does."""
+    return {
+        "errorMessage": text_of(error),
+        "errorType": type(error).__name__,
+        "requestId": request_id,
+        "stackTrace": _stack_trace(error),
+    }
+
+
+def _stack_trace(error: Exception) -> list[str]:
+    """Give the innermost frames, outermost first, without those of this package that called the target."""
+    try:
+        frames = traceback.extract_tb(error.__traceback__, limit=-MAXIMUM_FRAMES)
+    except Exception:  # noqa: BLE001 - it asks foreign loaders for the lines, and must not cost the delivery
+        return []
+    first = next((index for index, frame in enumerate(frames) if not frame.filename.startswith(_OWN_FILES)), 0)
+    return [writable(_shown(frame))[:MAXIMUM_FRAME_LENGTH] for frame in frames[first:]]
+
+
+def _shown(frame: traceback.FrameSummary) -> str:
+    place = f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n'
+    return f"{place}    {frame.line}\n" if frame.line else place
