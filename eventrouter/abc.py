@@ -153,7 +153,8 @@ class Target(ABC):
 
         Returning means delivered. An exception means that this attempt failed: the retry policy decides what
         follows, unless it is a `PermanentDeliveryError`. Cancellation means neither; it must not be swallowed.
-        What is returned goes into the record for `on_success`.
+        What is returned goes into the record for `on_success`; an `EventEntry`, a model that names its source, or a
+        list of nothing but those, is put as events whose cause is this one.
         At least once: an event may come again, so what must not happen twice needs the event's id as its key.
 
         It runs in a context of its own: context variables that it sets are not seen by the next attempt.

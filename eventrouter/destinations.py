@@ -1,4 +1,4 @@
-"""What else follows from a delivery that has ended: records for destinations, dead letters for targets.
+"""What else follows from a delivery that has ended: records for destinations, dead letters for targets, child events.
 
 All of it is decided here, without a clock and without waiting, and written by the store in the transaction that ends
 the delivery. Where it goes has a subscription of its own, below that of the target: `/` is in no target's id.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +20,8 @@ from eventrouter.abc import Target
 from eventrouter.delivery._conclude import target_arn, text_of, unwrapped, writable
 from eventrouter.delivery._receivers import LastResort, RecordReceiver
 from eventrouter.errors import InvalidEventError, InvalidResultError
-from eventrouter.event import MAXIMUM_DEPTH, Event, encode_detail
+from eventrouter.event import MAXIMUM_DEPTH, Event, EventEntry, encode_detail
+from eventrouter.filters import detail_types
 from eventrouter.records import Accepted, DeadLettered, Delivery, Dropped, Subscription
 from eventrouter.retry import ExhaustedRetryCondition
 from eventrouter.targets.bus import BusTarget
@@ -122,20 +123,28 @@ class Aftermath:
     region: str
     new_id: Callable[[], str]
 
-    def of_success(self, delivery: Delivery, target: Target, result: object) -> tuple[Accepted, ...]:
-        """Give what follows from a delivery that succeeded: records.
+    def of_success(
+        self, delivery: Delivery, target: Target, result: object, children: tuple[Accepted, ...]
+    ) -> tuple[Accepted, ...]:
+        """Give what follows from a delivery that succeeded: its child events, and records.
 
         Args:
             delivery: The delivery.
             target: Of the delivery.
             result: What it returned.
+            children: The events that this is, if it is any.
 
         Raises:
             InvalidResultError: There is to be a record, and the result has no JSON form.
         """
         if not target.on_success:
-            return ()
-        return self._records("on_success", delivery, target, "Success", encode_result(result))
+            return children
+        if children:  # the record shows what was put, with the ids
+            events = [child.event for child in children]
+            payload = msgspec.json.encode(events if isinstance(result, list | tuple) else events[0])
+        else:
+            payload = encode_result(result)
+        return children + self._records("on_success", delivery, target, "Success", payload)
 
     def of_failure(self, outcome: DeadLettered | Dropped, target: Target, error: Exception) -> tuple[Accepted, ...]:
         """Give what follows from a delivery that was given up: its way to a dead-letter queue, and records."""
@@ -236,6 +245,36 @@ def encode_result(result: object) -> bytes:
         raise InvalidResultError(f"What the target returned cannot be written as JSON: {error}") from error
     before, after = _AROUND_RESULT
     return encoded[before:-after]
+
+
+def returned_entries(result: object) -> Sequence[EventEntry]:
+    """Give the entries that a target returned: one, or a list of nothing else. Any other result has none.
+
+    An entry is an `EventEntry`, or a pydantic model that names its source as `filters.event_pattern` reads it.
+
+    Raises:
+        InvalidResultError: It is a list of entries and other things.
+    """
+    items = result if isinstance(result, list | tuple) else (result,)
+    kinds = set(map(type, items))  # few, however long the list is
+    others = [kind for kind in kinds if not _is_event(kind)]
+    if len(others) == len(kinds):
+        return ()
+    if others:
+        raise InvalidResultError(
+            f"The target returned a list of events that also holds a {others[0].__name__}; all or none are events."
+        )
+    return [item if isinstance(item, EventEntry) else _entry(item) for item in items]
+
+
+def _is_event(kind: type[Any]) -> bool:
+    if issubclass(kind, EventEntry):
+        return True
+    return isinstance(getattr(kind, "source", None), str) and isinstance(getattr(kind, "model_fields", None), Mapping)
+
+
+def _entry(model: Any) -> EventEntry:
+    return EventEntry(type(model).source, detail_types(type(model))[-1], model)
 
 
 def _function_arn(arn: str) -> tuple[str, str]:

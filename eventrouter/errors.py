@@ -22,7 +22,8 @@
             +-- InvalidDetailError             the detail does not fit the handler's model
             +-- TransformError                 the input transformer cannot make the target's input
             +-- HopLimitError                  the event has been handed from bus to bus too often
-            +-- InvalidResultError             what the target returned cannot be recorded
+            +-- DepthLimitError                the chain of events that each cause the next is too long
+            +-- InvalidResultError             what the target returned cannot be put, or recorded
 
 Catch `EventRouterError` for all of them, or the builtin beside each.
 All can be pickled, as any exception crossing a process boundary has to be.
@@ -227,7 +228,13 @@ class HopLimitError(PermanentDeliveryError):
     error_code = "HOP_LIMIT_EXCEEDED"
 
 
+class DepthLimitError(PermanentDeliveryError):
+    """The target returned an event for the end of too long a chain of events, each put by the handler of the last."""
+
+    error_code = "DEPTH_LIMIT_EXCEEDED"
+
+
 class InvalidResultError(PermanentDeliveryError):
-    """What the target returned cannot be written into the record of its success."""
+    """What the target returned cannot be put as events, or cannot be written into the record of its success."""
 
     error_code = "INVALID_RESULT"

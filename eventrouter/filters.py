@@ -161,16 +161,23 @@ def event_pattern(model: type[Any], /, **fields: Any) -> dict[str, Any]:
         PatternError: The model has no such field, and the nearest is named; or a value has no form in JSON.
     """
     _fields_of(model, "$")
-    name = model.__name__
-    in_words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
-    detail_type = getattr(model, "detail_type", None)
-    pattern: dict[str, Any] = {"detail-type": list(dict.fromkeys([detail_type] if detail_type else [name, in_words]))}
+    pattern: dict[str, Any] = {"detail-type": detail_types(model)}
     source = getattr(model, "source", None)
     if source is not None:
         pattern["source"] = [source]
     if fields:
         pattern["detail"] = _tests(model, fields, "$.detail")
     return pattern
+
+
+def detail_types(model: type[Any]) -> list[str]:
+    """Name the detail-types of events whose detail is a *model*; under the last of them it is put."""
+    detail_type = getattr(model, "detail_type", None)
+    if detail_type:
+        return [detail_type]
+    name = model.__name__
+    in_words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
+    return list(dict.fromkeys([name, in_words]))
 
 
 def _fields_of(model: type[Any], place: str) -> Mapping[str, Any]:

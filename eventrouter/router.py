@@ -20,10 +20,12 @@ from eventrouter.buses import DEFAULT_BUS, EventBuses
 from eventrouter.delivery._dispatcher import Dispatcher, count_deliveries
 from eventrouter.delivery._receivers import LastResort
 from eventrouter.delivery._workers import current_delivery
-from eventrouter.destinations import Aftermath, Subscribers
+from eventrouter.destinations import Aftermath, Subscribers, returned_entries
 from eventrouter.errors import (
     BusClosedError,
+    DepthLimitError,
     InvalidEventError,
+    InvalidResultError,
     InvalidRuleError,
     NotFoundError,
 )
@@ -404,9 +406,33 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
         now = self._clock.now()
         aftermath = Aftermath(now=now, account=self.account, region=self.region, new_id=lambda: _new_ids(1)[0])
         if isinstance(outcome, Delivered):
-            return Delivered(outcome.delivery, aftermath.of_success(outcome.delivery, target, result))
+            children = self._admit_children(returned_entries(result), now)
+            return Delivered(outcome.delivery, aftermath.of_success(outcome.delivery, target, result, children))
         assert isinstance(result, Exception)  # noqa: S101 - the dispatcher gives what was raised
         return replace(outcome, follow_ups=aftermath.of_failure(outcome, target, result))
+
+    def _admit_children(self, entries: Sequence[EventEntry], now: datetime) -> tuple[Accepted, ...]:
+        """Make events of entries that a handler returned: all of them, or it has failed.
+
+        Their cause is the delivery being handled. They keep the limits of one call of `put_events`.
+        """
+        children: list[Accepted] = []
+        size = 0
+        for entry, id in zip(entries, _new_ids(len(entries)), strict=True):
+            item = self._admit(entry, id, now, now.replace(microsecond=0), by_content=False)
+            if isinstance(item, Accepted):
+                children.append(item)
+                size += entry_size(item.event, has_time=entry.time is not None)
+            elif item.error_code == "RecursiveInvocationException":
+                raise DepthLimitError(item.error_message)
+            else:
+                raise InvalidResultError(f"The event cannot be put: {item.error_code}: {item.error_message}")
+        if len(children) > MAXIMUM_ENTRIES or size > MAXIMUM_REQUEST_SIZE:
+            raise InvalidResultError(
+                f"The target returned {len(children)} events of {size} bytes; at most {MAXIMUM_ENTRIES} of "
+                f"{MAXIMUM_REQUEST_SIZE} bytes can be put at once. Put them with put_events, in several calls."
+            )
+        return tuple(children)
 
     def _target_was_put(self, subscription: Subscription, target: Target) -> None:
         self._subscribers.put(subscription, target)

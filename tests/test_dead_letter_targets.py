@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import anyio
 
-from eventrouter import BusTarget, EventRouter, HopLimitError, PermanentDeliveryError, ThrottledError
+from eventrouter import BusTarget, EventEntry, EventRouter, HopLimitError, PermanentDeliveryError, ThrottledError
 from eventrouter.records import Counts
 from tests.aftermath import NO_RETRY, below, fails, run
 from tests.support import EVERYTHING, Scripted, make_router, order, seconds
@@ -66,6 +66,19 @@ async def test_each_failure_of_a_dead_letter_queue_is_a_warning(caplog):
     assert len(queue.seen) == 2
     assert (
         "The dead-letter queue default/r/t/dead_letter_queue failed and is tried again: PermanentDeliveryError: no"
+        in caplog.text
+    )
+
+
+async def test_a_dead_letter_queue_whose_answer_cannot_be_used_is_tried_again(caplog):
+    async def answer():
+        return EventEntry("", "T", {})
+
+    queue = Scripted(id="q", script=[answer])
+    await run(fails(OSError(), dead_letter_queue=queue))
+    assert len(queue.seen) == 2
+    assert (
+        "The dead-letter queue default/r/t/dead_letter_queue failed and is tried again: InvalidResultError: "
         in caplog.text
     )
 

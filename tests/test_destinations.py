@@ -240,7 +240,7 @@ def record_of(detail: bytes, result: object, **options) -> dict:
     delivery = Delivery(1, Subscription("default", "r", "t"), event, 1, NOON, 0, 1)
     target = Scripted(id="t", on_success=Scripted(id="d"))
     aftermath = Aftermath(now=NOON, account="000000000000", region="local", new_id=lambda: "id")
-    [sent] = aftermath.of_success(delivery, target, result)
+    [sent] = aftermath.of_success(delivery, target, result, ())
     return sent.event.detail
 
 
@@ -535,14 +535,20 @@ async def test_a_record_is_written_with_the_outcome_when_the_router_closes_in_be
 
 
 async def test_a_record_is_not_written_when_the_outcome_is_not():
-    store, destination = Sluggish(2), Scripted(id="d")
-    target = Scripted(id="t", on_success=destination)
+    store, destination, child = Sluggish(2), Scripted(id="d"), Scripted(id="c")
+
+    async def handle():
+        return EventEntry("child", "T", {})
+
+    target = Scripted(id="t", script=[handle] * 2, on_success=destination)
     router = make_router(target, store=store, drain_timeout=seconds(1), pattern=ORDERS)
+    router.put_rule("child", {"source": ["child"]})
+    router.put_targets("child", [child])
     async with router:
         await router.put_events([order()])
     assert router.closing_report.total == Counts(accepted=1, in_flight=1)
     async with router:
         await anyio.sleep(120)  # the lease ends
         await router.settle_down()
-    assert (len(target.seen), len(destination.seen)) == (2, 1)
+    assert (len(target.seen), len(destination.seen), len(child.seen)) == (2, 1, 1)
     assert router.closing_report.is_balanced
