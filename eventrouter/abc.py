@@ -268,11 +268,31 @@ class Store(Protocol):
 
 
 class Observer(Protocol):
-    """Told of every step in the life of an event."""
+    """Told of every step in the life of an event, in EventBridge's words (user guide, "Logging for event buses").
+
+    Of an event: `EVENT_INGEST_SUCCESS`, `EVENT_RECEIPT`, `RULE_MATCH_START`, then one `RULE_MATCH` for each rule that
+    matched and has targets, or `NO_STANDARD_RULES_MATCHED`. They are told one right after the other, once the store has
+    the event; what is deduplicated is told nothing of. Of an entry that was refused: `EVENT_INGEST_FAILURE` alone.
+
+    Of each delivery: `INVOCATION_START` before its first attempt. Of each attempt, `INVOCATION_ATTEMPT_START` before
+    it, and when the store has its outcome one of
+
+    - `INVOCATION_ATTEMPT_SUCCESS`, then `INVOCATION_SUCCESS`;
+    - `INVOCATION_ATTEMPT_RETRYABLE_FAILURE`: another attempt follows;
+    - `INVOCATION_ATTEMPT_THROTTLE`: the target asked for a pause; the attempt does not count. The first one of a
+      throttling is followed by `INVOCATION_THROTTLE_START`, which also tells when a retry waits since the bus has no
+      retries left. A throttling lasts until an attempt made after the pause is not throttled;
+    - `INVOCATION_ATTEMPT_PERMANENT_FAILURE`, or after the last attempt one of the two before, then
+      `INVOCATION_FAILURE`, and `INVOCATION_DLQ` if a dead letter went to a queue.
+
+    `INVOCATION_DLQ` without an outcome says that the store refused a dead letter. It is told once, and the dead letter
+    is offered until the store takes it.
+
+    The steps of a delivery come in this order. They follow those of its event, unless the store is one that others
+    lease from, or that waits after it has written. An attempt that is cut off as the router stops, or whose lease is
+    lost, has no end; it begins again when the delivery is attempted again.
+    """
 
     def observe(self, observation: Observation) -> None:
-        """Take note. Called in the event loop, so it must not block; what it raises is logged and goes no further.
-
-        Outcomes are told after the store has written them.
-        """
+        """Take note. Called in the event loop, so it must not block; what it raises is logged and goes no further."""
         ...

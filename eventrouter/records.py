@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from eventrouter.event import Event
+from eventrouter.event import Event, EventEntry
 from eventrouter.retry import ExhaustedRetryCondition
 
 
@@ -327,19 +327,33 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
         at: When, by the router's clock.
         event_bus_name: On which bus.
         event_id: Of which event; None for an entry that was refused before it had one.
-        subscriptions: Who is to receive it (`EVENT_RECEIPT`), or whom it concerns.
+        event: The event; None in the same case.
+        entry: The entry that was refused (`EVENT_INGEST_FAILURE`).
+        subscriptions: Whom it concerns: those of the rule that are to receive the event (`RULE_MATCH`), or the one that
+            is invoked.
+        skipped: Those of the rule that are left out, since their backlog is full (`RULE_MATCH`).
         delivery: What is attempted, in the steps of an invocation.
         outcome: What followed from the attempt, once the store has it.
         error_code: Why, in the steps that fail.
-        error_message: The same in words.
+        error_message: The same in words. It may quote the event, as the exception of a handler does.
     """
 
     step: Step
     at: datetime
     event_bus_name: str
     event_id: str | None = None
+    event: Event | None = None
+    entry: EventEntry | None = None
     subscriptions: Sequence[Subscription] = ()
+    skipped: Sequence[Subscription] = ()
     delivery: Delivery | None = None
     outcome: Outcome | None = None
     error_code: str | None = None
     error_message: str | None = None
+
+    @property
+    def rule_name(self) -> str | None:
+        """The rule it concerns; None in the steps before one has matched."""
+        for subscription in (*self.subscriptions, *self.skipped):
+            return subscription.rule_name
+        return None

@@ -221,11 +221,16 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
             )
         results = await self._keep(admitted)
         if self._dispatcher.observers:
-            for entry, result in zip(entries, results, strict=True):
-                if result.error_code is not None:
-                    bus = entry.event_bus_name if isinstance(entry, EventEntry) else DEFAULT_BUS
-                    self._dispatcher.observers.refused(bus, result.error_code, result.error_message, now)
+            self._tell_of_refusals(entries, results, now)
         return results
+
+    def _tell_of_refusals(
+        self, of: Sequence[EventEntry | Event], results: Sequence[PutResult], at: datetime, bus: str = DEFAULT_BUS
+    ) -> None:
+        for item, result in zip(of, results, strict=True):
+            if result.error_code is not None:
+                name = str(item.event_bus_name) if isinstance(item, EventEntry) else bus  # it may be no string
+                self._dispatcher.observers.refused(name, result.error_code, result.error_message, at, item)
 
     def _admit(
         self, entry: EventEntry, id: str, now: datetime, received: datetime, principal: str | None, by_content: bool
@@ -317,7 +322,10 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
                 admitted.append(PutResult(None, "ResourceNotFoundException", str(error)))
             else:
                 admitted.append(self._admit_again(event, event_bus_name, route, hops, now))
-        return await self._keep(admitted)
+        results = await self._keep(admitted)
+        if self._dispatcher.observers:
+            self._tell_of_refusals(events, results, now, str(event_bus_name))
+        return results
 
     def _route(self, event: Event, event_bus_name: str, principal: str | None) -> Route:
         rules = self._rules(event_bus_name)

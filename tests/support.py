@@ -80,3 +80,17 @@ def make_router(*targets: Target | Callable[..., object], pattern=None, **option
 def seconds(number: float) -> timedelta:
     """Spell a duration."""
     return timedelta(seconds=number)
+
+
+@dataclass
+class Steps:
+    """An observer that keeps everything."""
+
+    told: list[Observation] = field(default_factory=list)
+
+    def observe(self, observation: Observation) -> None:
+        self.told.append(observation)
+
+    @property
+    def names(self) -> list[str]:
+        return [observation.step for observation in self.told]

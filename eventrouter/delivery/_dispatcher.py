@@ -287,6 +287,11 @@ class Dispatcher:
         if self.observers:
             self.observers.settled(outcomes, self.clock.now())
 
+    def unsettled(self, outcome: Outcome, error: Exception) -> None:
+        """Hear of an outcome that the store refused by itself; it stays, and is tried again."""
+        if self.observers:
+            self.observers.unsettled(outcome, error, self.clock.now())
+
 
 def count_deliveries(accepted: Sequence[Accepted]) -> dict[Subscription, int]:
     """Count the deliveries of each subscription."""

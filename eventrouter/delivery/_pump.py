@@ -49,6 +49,10 @@ class Host(Judge, Protocol):
         """Hear of outcomes that the store has."""
         ...
 
+    def unsettled(self, outcome: Outcome, error: Exception) -> None:
+        """Hear of an outcome that the store refused by itself; it stays, and is tried again."""
+        ...
+
 
 class Pump:
     """The present activity of a subscription: settle what has ended, lease what is due, sleep until there is more.
@@ -207,7 +211,12 @@ class Pump:
         self.workers.outcomes[: len(batch)] = refused
 
     async def _write(self, outcomes: Sequence[Outcome]) -> None:
-        stale = await self._host.store.settle(outcomes)
+        try:
+            stale = await self._host.store.settle(outcomes)
+        except Exception as error:
+            if len(outcomes) == 1:
+                self._host.unsettled(outcomes[0], error)
+            raise
         self._host.settled(self, outcomes, stale)
 
     async def close(self) -> None:
