@@ -27,6 +27,7 @@ from eventrouter.errors import (
 )
 from eventrouter.event import Event, EventEntry
 from eventrouter.matching import Matcher
+from eventrouter.observability import LogObserver, Metrics, Statistics
 from eventrouter.patterns import Explanation, Finding, Pattern, lint
 from eventrouter.policy import Policy
 from eventrouter.records import (
@@ -85,9 +86,11 @@ __all__ = [
     "InvalidRuleError",
     "JsonLinesTarget",
     "Ledger",
+    "LogObserver",
     "LogTarget",
     "Matcher",
     "MemoryStore",
+    "Metrics",
     "MissingExtraError",
     "NotAuthorizedError",
     "NotFoundError",
@@ -108,6 +111,7 @@ __all__ = [
     "Rule",
     "RuleExplanation",
     "ScheduleExpressionError",
+    "Statistics",
     "Store",
     "Subscription",
     "SystemClock",

@@ -288,6 +288,9 @@ class Observer(Protocol):
     `INVOCATION_DLQ` without an outcome says that the store refused a dead letter. It is told once, and the dead letter
     is offered until the store takes it.
 
+    An observer that has an attribute `steps`, a collection of their names, is told of no others, which saves the cost
+    of telling; it is read when the router is made.
+
     The steps of a delivery come in this order. They follow those of its event, unless the store is one that others
     lease from, or that waits after it has written. An attempt that is cut off as the router stops, or whose lease is
     lost, has no end; it begins again when the delivery is attempted again.

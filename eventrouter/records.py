@@ -269,11 +269,14 @@ class Ledger:
         events: Events accepted, those that no rule wanted included.
         subscriptions: Counts of each subscription that ever had a delivery.
         parked: Those of them that are not declared (any more): what waits for them waits until they are.
+        oldest: When the oldest delivery of each was accepted that has not ended, of those that have any; empty if the
+            store does not know.
     """
 
     events: int = 0
     subscriptions: Mapping[Subscription, Counts] = field(default_factory=dict)
     parked: frozenset[Subscription] = frozenset()
+    oldest: Mapping[Subscription, datetime] = field(default_factory=dict)
 
     @property
     def total(self) -> Counts:

@@ -30,6 +30,8 @@ from eventrouter.errors import (
     NotFoundError,
 )
 from eventrouter.event import Event, EventEntry, entry_size
+from eventrouter.observability import Statistics
+from eventrouter.observability._statistics import survey
 from eventrouter.records import (
     Accepted,
     DeadLetter,
@@ -131,12 +133,13 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
         self.closing_report: Ledger | None = None
         self._clock = clock if clock is not None else SystemClock()
         self._store = _open_store(store)
+        self._observers = tuple(observers)
         self._dispatcher = Dispatcher(
             self._store,
             self._clock,
             seed=seed,
             retry_budget=retry_budget if retry_budget is not None else RetryBudget(),
-            observers=observers,
+            observers=self._observers,
             follow_up=self._follow_up,
         )
         self._subscribers = Subscribers(self._dispatcher)
@@ -482,6 +485,15 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
     async def ledger(self) -> Ledger:
         """Account for every delivery the store ever accepted."""
         return replace(await self._store.ledger(), parked=self._dispatcher.parked)
+
+    async def statistics(self) -> Statistics:
+        """Say how the router is doing: its account, backlogs, pauses, rules, and metrics if it has a `Metrics`.
+
+        Counted when asked for, at a cost that grows with the number of subscriptions, and of deliveries that wait for
+        a retry or are being attempted. Events pay nothing for it.
+        """
+        ledger = await self.ledger()
+        return survey(self._clock.now(), ledger, self._dispatcher, self._buses, self._observers)
 
     async def settle_down(self, unfinished: int = 0) -> None:
         """Wait until at most *unfinished* deliveries have not ended, retries included.

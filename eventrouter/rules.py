@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from eventrouter.abc import Target
 from eventrouter.errors import ConflictError, InvalidRuleError, NotFoundError
 from eventrouter.event import Event
-from eventrouter.matching import Matcher
+from eventrouter.matching import Matcher, MatcherStatistics
 from eventrouter.names import check_name
 from eventrouter.patterns import Explanation, Pattern
 from eventrouter.records import Subscription
@@ -165,6 +165,10 @@ class RuleSet:
                 if target.ordering == "FIFO"
             ),
         )
+
+    def matcher_statistics(self) -> MatcherStatistics:
+        """Say what the matcher holds: the patterns of the enabled rules."""
+        return self._matcher.statistics()
 
     def explain(self, event: Mapping[str, Any]) -> list[RuleExplanation]:
         """Explain every rule, those that match first and then the nearest."""

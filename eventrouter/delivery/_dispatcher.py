@@ -111,6 +111,21 @@ class Dispatcher:
         """The subscriptions that have deliveries and are not declared."""
         return frozenset(self._parked)
 
+    @property
+    def targets(self) -> Mapping[Subscription, Target]:
+        """The declared targets."""
+        return self._targets
+
+    def is_paused(self, subscription: Subscription) -> bool:
+        """Say whether no attempt begins until somebody says so."""
+        target = self._targets.get(subscription)
+        return subscription in self._paused or (target is not None and target.maximum_concurrency == 0)
+
+    def throttled_until(self, subscription: Subscription) -> datetime | None:
+        """Say when attempts go on, if the target asked for a pause."""
+        pump = self._pumps.get(subscription)
+        return pump.throttled_until if pump is not None else None
+
     # -- life ----------------------------------------------------------------------------------------------------
 
     @asynccontextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, get_args
 
 from eventrouter.abc import Observer
 from eventrouter.errors import ThrottledError
@@ -30,19 +30,26 @@ logger = logging.getLogger("eventrouter.delivery")
 #: target has attempts at once; more only if other processes take over what this one remembers.
 _REMEMBERED: Final = 10_000
 
+_STEPS: Final[tuple[Step, ...]] = get_args(Step)
+
 
 class Observers:
     """All observers of a router. False when there are none, so that steps nobody watches cost nothing."""
 
     def __init__(self, observers: Sequence[Observer]) -> None:
-        self._observers = tuple(observers)
+        # Most steps of most events are of no interest to an observer of failures: nothing is made of those.
+        self._receivers: dict[Step, tuple[Observer, ...]] = {
+            step: tuple(observer for observer in observers if step in getattr(observer, "steps", _STEPS))
+            for step in _STEPS
+        }
+        self._is_any = bool(observers)
         self._throttled: dict[Subscription, datetime] = {}  # and until when
         # By the ids of deliveries, the oldest first:
         self._begun: dict[int, None] = {}  # the next attempt is again the first
         self._unwritten: dict[int, None] = {}  # the store refused the dead letter
 
     def __bool__(self) -> bool:
-        return bool(self._observers)
+        return self._is_any
 
     def ingested(self, item: Accepted) -> None:
         """Tell of an event that was accepted, and of whom it goes to."""
@@ -50,7 +57,10 @@ class Observers:
         if not (item.subscriptions or item.skipped):
             steps.append("NO_STANDARD_RULES_MATCHED")
         for step in steps:
-            self._tell(_of_event(item, step))
+            if self._receivers[step]:
+                self._tell(_of_event(item, step))
+        if not self._receivers["RULE_MATCH"]:
+            return
         for rule_name in dict.fromkeys(receiver.rule_name for receiver in (*item.subscriptions, *item.skipped)):
             self._tell(
                 _of_event(
@@ -84,14 +94,14 @@ class Observers:
         if delivery.id in self._begun:
             del self._begun[delivery.id]
         elif delivery.attempt == 1:
-            self._tell(_of(delivery, "INVOCATION_START", at))
-        self._tell(_of(delivery, "INVOCATION_ATTEMPT_START", at))
+            self._tell_of(delivery, "INVOCATION_START", at)
+        self._tell_of(delivery, "INVOCATION_ATTEMPT_START", at)
 
     def settled(self, outcomes: Sequence[Outcome], at: datetime) -> None:
         """Tell of outcomes that the store has, and of the events that followed."""
         for outcome in outcomes:
             for step in self._steps(outcome, at):
-                self._tell(_of(outcome.delivery, step, at, outcome))
+                self._tell_of(outcome.delivery, step, at, outcome)
             if isinstance(outcome, RetryAt | Postponed):
                 continue
             for item in outcome.follow_ups:
@@ -102,7 +112,7 @@ class Observers:
         """Tell, once, of a dead letter that the store refused; it is offered again until the store takes it."""
         if isinstance(outcome, DeadLettered) and outcome.delivery.id not in self._unwritten:
             _remember(self._unwritten, outcome.delivery.id)
-            self._tell(_of(outcome.delivery, "INVOCATION_DLQ", at, error=("DLQ_FAILED", type(error).__name__)))
+            self._tell_of(outcome.delivery, "INVOCATION_DLQ", at, error=("DLQ_FAILED", type(error).__name__))
 
     def _steps(self, outcome: Outcome, at: datetime) -> Iterator[Step]:
         """Give the steps that an outcome means, in their order."""
@@ -121,7 +131,7 @@ class Observers:
                 yield _last_attempt(letter.exhausted_retry_condition, letter.error_code)
                 yield "INVOCATION_FAILURE"
                 yield "INVOCATION_DLQ"
-            case Dropped():
+            case _:
                 yield _last_attempt(outcome.exhausted_retry_condition, outcome.error_code)
                 yield "INVOCATION_FAILURE"
 
@@ -142,8 +152,37 @@ class Observers:
         if subscription in self._throttled and self._throttled[subscription] <= at:
             del self._throttled[subscription]
 
+    def _tell_of(
+        self,
+        delivery: Delivery,
+        step: Step,
+        at: datetime,
+        outcome: Outcome | None = None,
+        error: tuple[str | None, str | None] = (None, None),
+    ) -> None:
+        if not self._receivers[step]:
+            return
+        if isinstance(outcome, RetryAt | Postponed | Dropped):
+            error = outcome.error_code, outcome.error_message
+        elif isinstance(outcome, DeadLettered):
+            error = outcome.dead_letter.error_code, outcome.dead_letter.error_message
+        self._tell(
+            Observation(
+                step=step,
+                at=at,
+                event_bus_name=delivery.subscription.event_bus_name,
+                event_id=delivery.event.id,
+                event=delivery.event,
+                subscriptions=(delivery.subscription,),
+                delivery=delivery,
+                outcome=outcome,
+                error_code=error[0],
+                error_message=error[1],
+            )
+        )
+
     def _tell(self, observation: Observation) -> None:
-        for observer in self._observers:
+        for observer in self._receivers[observation.step]:
             try:
                 observer.observe(observation)
             except Exception:
@@ -176,29 +215,4 @@ def _of_event(
         event=item.event,
         subscriptions=subscriptions,
         skipped=skipped,
-    )
-
-
-def _of(
-    delivery: Delivery,
-    step: Step,
-    at: datetime,
-    outcome: Outcome | None = None,
-    error: tuple[str | None, str | None] = (None, None),
-) -> Observation:
-    if isinstance(outcome, RetryAt | Postponed | Dropped):
-        error = outcome.error_code, outcome.error_message
-    elif isinstance(outcome, DeadLettered):
-        error = outcome.dead_letter.error_code, outcome.dead_letter.error_message
-    return Observation(
-        step=step,
-        at=at,
-        event_bus_name=delivery.subscription.event_bus_name,
-        event_id=delivery.event.id,
-        event=delivery.event,
-        subscriptions=(delivery.subscription,),
-        delivery=delivery,
-        outcome=outcome,
-        error_code=error[0],
-        error_message=error[1],
     )

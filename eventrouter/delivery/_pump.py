@@ -83,6 +83,11 @@ class Pump:
         """Whether nothing is attempted, and nothing will be before somebody changes that."""
         return not self.workers.limit and not self.workers.running
 
+    @property
+    def throttled_until(self) -> datetime | None:
+        """When attempts go on, as the target asked for."""
+        return self._rests_until
+
     def put_target(self, target: Target, *, is_paused: bool) -> None:
         """Go on with *target*, or with another limit of the same one."""
         self.workers.target = target

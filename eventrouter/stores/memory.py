@@ -138,6 +138,14 @@ class _Backlog:
         self.placed -= len(ids)
         return [id for id in ids if id in self.leased]
 
+    def oldest(self) -> datetime | None:
+        """Say when the oldest delivery was accepted. Those in `behind` were after the first of their group."""
+        instants = [entry.accepted.at for due, _, entry in self.later if entry.due == due]
+        instants += [lease.accepted.at for lease in self.leased.values()]
+        if self.fresh:
+            instants.append(self.fresh[0][1].at)
+        return min(instants, default=None)
+
     def counts(self) -> Counts:
         return Counts(
             accepted=self.accepted,
@@ -380,7 +388,12 @@ class MemoryStore:
 
     async def ledger(self) -> Ledger:
         """Account for every delivery ever accepted."""
-        return Ledger(self._events, {key: backlog.counts() for key, backlog in self._backlogs.items()})
+        oldest = {key: backlog.oldest() for key, backlog in self._backlogs.items()}
+        return Ledger(
+            self._events,
+            {key: backlog.counts() for key, backlog in self._backlogs.items()},
+            oldest={key: instant for key, instant in oldest.items() if instant is not None},
+        )
 
 
 def _group(item: Accepted, subscription: Subscription) -> str | None:

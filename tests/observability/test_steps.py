@@ -311,3 +311,21 @@ async def test_all_sixteen_in_one_run():
     steps = await steps_of(*targets, entries=entries, pattern={"source": ["shop.orders"]})
     assert len(get_args(Step)) == 16
     assert set(steps.names) == set(get_args(Step))
+
+
+async def test_an_observer_is_told_of_the_steps_that_it_asks_for():
+    class Failures(Steps):
+        steps = ("INVOCATION_FAILURE", "RULE_MATCH_START")
+
+    class Deaf(Steps):
+        steps = ()
+
+    failures, deaf, everything = Failures(), Deaf(), Steps()
+    observers = [failures, deaf, everything]
+    for chosen in (observers, observers[:2]):
+        async with make_router(Scripted(id="t", script=[PermanentDeliveryError()]), observers=chosen) as router:
+            await router.put_events([order()])
+            await router.settle_down()
+    assert failures.names == ["RULE_MATCH_START", "INVOCATION_FAILURE"] * 2
+    assert deaf.names == []
+    assert len(everything.names) == 9
