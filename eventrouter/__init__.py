@@ -1,6 +1,6 @@
 """EventBridge for the inside of a Python service: content-based rules, fan-out, retries and dead letters."""
 
-from eventrouter.abc import Clock, DeadLetterQueue, Observer, Store, SystemClock, Target
+from eventrouter.abc import Clock, DeadLetterQueue, Observer, Store, SystemClock, Target, Tracing
 from eventrouter.errors import (
     BusClosedError,
     ConflictError,
@@ -119,6 +119,7 @@ __all__ = [
     "TargetTimeoutError",
     "ThrottledError",
     "TransformContext",
+    "Tracing",
     "TransformError",
     "lint",
 ]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol, TypeAlias, TypedDict
 
 from eventrouter.errors import InvalidRuleError
+from eventrouter.event import Event, EventEntry
 from eventrouter.names import check_name
 from eventrouter.records import Accepted, DeadLetter, Delivery, Ledger, Observation, Outcome, Subscription
 from eventrouter.retry import RetryPolicy
@@ -298,4 +300,31 @@ class Observer(Protocol):
 
     def observe(self, observation: Observation) -> None:
         """Take note. Called in the event loop, so it must not block; what it raises is logged and goes no further."""
+        ...
+
+
+class Tracing(Protocol):
+    """Carries the trace of whoever puts events to the targets that receive them; `eventrouter.otel` has one.
+
+    Both methods give a context manager that is entered and left in one context: what it sets in context variables is
+    what the code inside sees, in the threads of sync functions too, and nobody else. It lets exceptions pass,
+    cancellation included; one that it raises itself fails what it is around.
+    """
+
+    def publish(
+        self, entries: Sequence[EventEntry | Event], event_bus_name: str | None = None
+    ) -> AbstractContextManager[str | None]:
+        """Be around a call of `put_events` or `forward_events`.
+
+        Args:
+            entries: What is put, as the caller gave it: nothing of it has been checked.
+            event_bus_name: The bus of forwarded events; None for entries, which name their own.
+
+        Returns:
+            Gives the trace header for those that have none of their own, at most 128 characters, or None.
+        """
+        ...
+
+    def attempt(self, delivery: Delivery) -> AbstractContextManager[object]:
+        """Be around one attempt to deliver, whose `trace_header` is the publisher's."""
         ...

@@ -15,7 +15,7 @@ import anyio
 import anyio.lowlevel
 import msgspec
 
-from eventrouter.abc import Clock, Observer, Store, SystemClock, Target
+from eventrouter.abc import Clock, Observer, Store, SystemClock, Target, Tracing
 from eventrouter.buses import DEFAULT_BUS, EventBuses
 from eventrouter.delivery._dispatcher import Dispatcher, count_deliveries
 from eventrouter.delivery._receivers import LastResort
@@ -103,6 +103,7 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
         clock: Where wall time comes from.
         seed: Of the jitter between retries; the same seed gives the same waits for the same events.
         observers: Told of every step in the life of an event.
+        tracing: Carries the trace of whoever puts an event to its targets, as `eventrouter.otel` does.
 
     Attributes:
         closing_report: The ledger at the last exit; None before.
@@ -122,6 +123,7 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
         clock: Clock | None = None,
         seed: int = 0,
         observers: Sequence[Observer] = (),
+        tracing: Tracing | None = None,
     ) -> None:
         super().__init__()
         self.account = account
@@ -140,6 +142,7 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
             seed=seed,
             retry_budget=retry_budget if retry_budget is not None else RetryBudget(),
             observers=self._observers,
+            tracing=tracing,
             follow_up=self._follow_up,
         )
         self._subscribers = Subscribers(self._dispatcher)
@@ -199,6 +202,13 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
             BusClosedError: The router is not running. Inside a handler, events are taken until deliveries are
                 cancelled.
         """
+        tracing = self._dispatcher.tracing
+        if tracing is None:
+            return await self._put(entries, principal, by_content)
+        with tracing.publish(entries) as trace_header:
+            return await self._put(_carrying(trace_header, entries), principal, by_content)
+
+    async def _put(self, entries: Sequence[EventEntry], principal: str | None, by_content: bool) -> list[PutResult]:
         self._refuse_when_closed()
         if not 1 <= len(entries) <= MAXIMUM_ENTRIES:
             raise InvalidEventError(
@@ -313,6 +323,15 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
         Raises:
             BusClosedError: The router is not running.
         """
+        tracing = self._dispatcher.tracing
+        if tracing is None:
+            return await self._forward(events, event_bus_name, hops, principal, None)
+        with tracing.publish(events, event_bus_name) as trace_header:
+            return await self._forward(events, event_bus_name, hops, principal, trace_header)
+
+    async def _forward(
+        self, events: Sequence[Event], event_bus_name: str, hops: int, principal: str | None, trace_header: str | None
+    ) -> list[PutResult]:
         self._refuse_when_closed()
         now = self._clock.now()
         admitted: list[Accepted | PutResult] = []
@@ -324,7 +343,7 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
             except NotFoundError as error:
                 admitted.append(PutResult(None, "ResourceNotFoundException", str(error)))
             else:
-                admitted.append(self._admit_again(event, event_bus_name, route, hops, now))
+                admitted.append(self._admit_again(event, event_bus_name, route, hops, now, trace_header=trace_header))
         results = await self._keep(admitted)
         if self._dispatcher.observers:
             self._tell_of_refusals(events, results, now, str(event_bus_name))
@@ -335,11 +354,21 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
         self._authorize(event, event_bus_name, principal)
         return rules.route(event)
 
-    def _admit_again(self, event: Event, event_bus_name: str, route: Route, hops: int, now: datetime) -> Accepted:
+    def _admit_again(
+        self, event: Event, event_bus_name: str, route: Route, hops: int, now: datetime, *, trace_header: str | None
+    ) -> Accepted:
         """Keep what is known of an event that a handler of ours hands on."""
         parent = current_delivery()
         if parent is None:
-            return Accepted(event, now, route.subscriptions, hops, ordered=route.ordered, event_bus_name=event_bus_name)
+            return Accepted(
+                event,
+                now,
+                route.subscriptions,
+                hops,
+                trace_header=trace_header,
+                ordered=route.ordered,
+                event_bus_name=event_bus_name,
+            )
         is_same = parent.event.id == event.id
         return Accepted(
             event,
@@ -347,7 +376,7 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
             route.subscriptions,
             hops,
             parent.causes if is_same else (*parent.causes, parent.event.id),
-            parent.trace_header,
+            trace_header or parent.trace_header,
             parent.group if is_same else None,
             route.ordered,
             event_bus_name=event_bus_name,
@@ -430,7 +459,7 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
         children: list[Accepted] = []
         size = 0
         for entry, id in zip(entries, _new_ids(len(entries)), strict=True):
-            item = self._admit(entry, id, now, now.replace(microsecond=0), by_content=False)
+            item = self._admit(entry, id, now, now.replace(microsecond=0), None, by_content=False)
             if isinstance(item, Accepted):
                 children.append(item)
                 size += entry_size(item.event, has_time=entry.time is not None)
@@ -521,6 +550,18 @@ def _fit(item: Accepted, full: set[Subscription], shed: set[Subscription]) -> Ac
     kept = tuple(subscription for subscription in item.subscriptions if subscription not in shed)
     left_out = tuple(subscription for subscription in item.subscriptions if subscription in shed)
     return msgspec.structs.replace(item, subscriptions=kept, skipped=left_out)
+
+
+def _carrying(trace_header: str | None, entries: Sequence[EventEntry]) -> Sequence[EventEntry]:
+    """Give entries the trace header, but those that have one."""
+    if trace_header is None:
+        return entries
+    return [
+        msgspec.structs.replace(entry, trace_header=trace_header)
+        if isinstance(entry, EventEntry) and entry.trace_header is None
+        else entry
+        for entry in entries
+    ]
 
 
 def _new_ids(count: int) -> list[str]:

@@ -7,6 +7,9 @@ from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from typing import Any, Final
 
+from eventrouter.abc import Target, Tracing
+from eventrouter.records import Delivery
+
 #: The seconds that one step of a target may keep the event loop before a warning says so.
 BLOCKING: Final = 0.25
 
@@ -52,3 +55,9 @@ class Remainder:
                 return end.value
             finally:
                 self.longest_step = max(self.longest_step, clock() - begin)
+
+
+async def traced(tracing: Tracing, target: Target, delivery: Delivery) -> object:
+    """Invoke a target, with its trace around it."""
+    with tracing.attempt(delivery):
+        return await target.invoke(delivery)

@@ -12,7 +12,7 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
-from eventrouter.abc import Clock, Observer, Store, Target, WhenFull
+from eventrouter.abc import Clock, Observer, Store, Target, Tracing, WhenFull
 from eventrouter.delivery._conclude import conclude
 from eventrouter.delivery._observe import Observers
 from eventrouter.delivery._pump import Pump
@@ -47,6 +47,7 @@ class Dispatcher:
         seed: Of the jitter between retries.
         retry_budget: Of each bus.
         observers: Told of every step.
+        tracing: Put around each attempt.
         follow_up: Adds to an outcome what else follows from it, given the target and what it returned or raised.
             What it raises itself is a failed attempt; it must not raise for an outcome that is one.
     """
@@ -59,11 +60,13 @@ class Dispatcher:
         seed: int,
         retry_budget: RetryBudget,
         observers: Sequence[Observer],
+        tracing: Tracing | None,
         follow_up: Callable[[Outcome, Target, object], Outcome],
     ) -> None:
         self.store = store
         self.clock = clock
         self.observers = Observers(observers)
+        self.tracing = tracing
         self._seed = seed
         self._retry_budget = retry_budget
         self._follow_up = follow_up

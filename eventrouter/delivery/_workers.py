@@ -20,8 +20,8 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from eventrouter.abc import Target
-from eventrouter.delivery._attempt import BLOCKING, Remainder
+from eventrouter.abc import Target, Tracing
+from eventrouter.delivery._attempt import BLOCKING, Remainder, traced
 from eventrouter.delivery._input import with_input
 from eventrouter.delivery._observe import Observers
 from eventrouter.errors import DeliveryError, TargetTimeoutError
@@ -44,6 +44,7 @@ class Judge(Protocol):
     """Decides what follows from attempts."""
 
     observers: Observers
+    tracing: Tracing | None
 
     def started(self, delivery: Delivery) -> None:
         """Hear of an attempt that begins."""
@@ -179,6 +180,7 @@ class Workers:
             Whether others should have their turn.
         """
         ready, judge, clock, set_current = self.ready, self._judge, time.perf_counter, _current.set
+        tracing = judge.tracing
         self.running += 1
         try:
             begin = clock()
@@ -196,7 +198,7 @@ class Workers:
                 try:
                     if target.input is not None:
                         delivery = with_input(delivery, target.input)
-                    coroutine = target.invoke(delivery)
+                    coroutine = target.invoke(delivery) if tracing is None else traced(tracing, target, delivery)
                     awaited = context.run(coroutine.send, None)
                 except StopIteration as end:
                     outcome = self._succeed(delivery, end.value)
