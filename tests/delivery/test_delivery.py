@@ -298,13 +298,14 @@ async def test_a_handler_does_not_see_the_context_of_the_publisher():
 
 async def test_an_observer_that_fails_disturbs_nothing(caplog):
     class Broken:
-        def settled(self, outcome):
+        def observe(self, observation):
             raise ZeroDivisionError
 
     recorder = Recorder()
     await deliver(make_router(Scripted(id="t"), observers=[Broken(), recorder]))
     assert recorder.names == ["Delivered"]
-    assert "observer" in caplog.text
+    assert "The observer" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
 
 
 async def test_an_outcome_that_comes_after_its_lease_is_ignored(caplog):

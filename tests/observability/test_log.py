@@ -2,6 +2,8 @@
 
 import json
 import logging
+import re
+from pathlib import Path
 from typing import get_args
 
 import anyio
@@ -42,6 +44,11 @@ def of(records, step):
 
 def test_every_step_has_a_level():
     assert set(LEVELS) == set(get_args(Step))
+
+
+def test_the_page_has_the_steps_with_their_levels():
+    page = (Path(__file__).parents[2] / "docs/how-to/observe.md").read_text()
+    assert dict(re.findall(r"^\| `([A-Z_]+)` \| ([A-Z]+) \|", page, re.MULTILINE)) == LEVELS
 
 
 EXPECTED = {
@@ -196,22 +203,30 @@ async def test_the_detail_is_logged_when_asked_for(caplog):
     assert CARD in failure["error_message"]
 
 
-async def test_the_input_of_a_target_goes_with_the_detail(caplog):
-    caplog.set_level(logging.DEBUG, "eventrouter.steps")
+def invocation_start(**changes) -> Observation:
     key = Subscription("default", "r", "t")
-    observation = Observation(
-        step="INVOCATION_START",
-        at=NOON,
-        event_bus_name="default",
-        subscriptions=[key],
-        delivery=Delivery(1, key, make_event(), 1, NOON, 0, 1, input=b'"made of it"'),
+    fields = {"accepted_at": NOON, "hops": 0, "token": 1} | changes
+    delivery = Delivery(1, key, make_event(), 1, **fields)
+    return Observation(
+        step="INVOCATION_START", at=NOON, event_bus_name="default", subscriptions=[key], delivery=delivery
     )
+
+
+def test_the_input_of_a_target_goes_with_the_detail(caplog):
+    caplog.set_level(logging.DEBUG, "eventrouter.steps")
+    observation = invocation_start(input=b'"made of it"')
     LogObserver("ERROR").observe(observation)  # not important enough
     LogObserver("TRACE").observe(observation)
     LogObserver("TRACE", include_detail=True).observe(observation)
     without, with_it = caplog.records
     assert not hasattr(without, "input")
     assert with_it.input == '"made of it"'
+
+
+def test_a_clock_that_went_back_makes_no_negative_latency(caplog):
+    caplog.set_level(logging.DEBUG, "eventrouter.steps")
+    LogObserver("TRACE").observe(invocation_start(accepted_at=NOON + seconds(1)))
+    assert caplog.records[0].ingestion_to_start_latency_ms == 0
 
 
 def test_a_record_becomes_one_line_of_json():
