@@ -118,8 +118,8 @@ __all__ = [
     "Target",
     "TargetTimeoutError",
     "ThrottledError",
-    "TransformContext",
     "Tracing",
+    "TransformContext",
     "TransformError",
     "lint",
 ]

@@ -357,6 +357,5 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def rule_name(self) -> str | None:
         """The rule it concerns; None in the steps before one has matched."""
-        for subscription in (*self.subscriptions, *self.skipped):
-            return subscription.rule_name
-        return None
+        concerned = self.subscriptions or self.skipped
+        return concerned[0].rule_name if concerned else None

@@ -40,6 +40,9 @@ class Dimensions(NamedTuple):
     rule_name: str | None = None
 
 
+#: The same as a plain tuple, which takes a third of the time to make and is equal.
+_Dimensions: TypeAlias = tuple[str | None, str | None]
+
 _NOWHERE: Final = Dimensions()
 #: Stands for all rules past the limit; no rule can be called so.
 _OTHERS: Final = "*"
@@ -69,20 +72,21 @@ class Readings:
     def __init__(self) -> None:
         self._matched: tuple[str, str | None] | None = None
 
-    def of(self, observation: Observation) -> Sequence[tuple[MetricName, Dimensions, int]]:
+    def of(self, observation: Observation) -> Sequence[tuple[MetricName, _Dimensions, int]]:
         """Give what a step adds to which counts."""
         if observation.step == "EVENT_INGEST_FAILURE":
             return [("PutEventsFailedEntriesCount", _NOWHERE, 1)]
         names = _COUNTED.get(observation.step)
         if names is None:
             return ()
-        rule = Dimensions(observation.event_bus_name, observation.rule_name)
+        bus = observation.event_bus_name
+        rule: _Dimensions = bus, observation.rule_name
         readings = [(name, rule, 1) for name in _exceptions(observation) or names]
         if observation.skipped:
             readings.append(("DeadLetterInvocations", rule, len(observation.skipped)))
-        if observation.step == "RULE_MATCH" and self._matched != (rule.event_bus_name, observation.event_id):
-            self._matched = observation.event_bus_name, observation.event_id
-            readings.append(("MatchedEvents", Dimensions(rule.event_bus_name), 1))
+        if observation.step == "RULE_MATCH" and self._matched != (bus, observation.event_id):
+            self._matched = bus, observation.event_id
+            readings.append(("MatchedEvents", (bus, None), 1))
         return readings
 
 
@@ -236,8 +240,8 @@ class Metrics:
             raise InvalidRuleError(f"maximum_rules is {maximum_rules!r}", hint="use a positive whole number")
         self._maximum_rules = maximum_rules
         self._readings = Readings()
-        self._counts: dict[Dimensions, dict[MetricName, int]] = {}
-        self._latencies: dict[Dimensions, _Times] = {}
+        self._counts: dict[_Dimensions, dict[MetricName, int]] = {}
+        self._latencies: dict[_Dimensions, _Times] = {}
 
     def observe(self, observation: Observation) -> None:
         """Count the step."""
@@ -248,19 +252,19 @@ class Metrics:
             counts[name] = counts.get(name, 0) + number
         seconds = start_latency(observation)
         if seconds is not None:
-            dimensions = Dimensions(observation.event_bus_name, observation.rule_name)
+            dimensions = observation.event_bus_name, observation.rule_name
             times = self._latencies.get(dimensions)
             if times is None:
                 times = self._latencies.setdefault(self._bounded(dimensions, len(self._latencies)), _Times())
             times.add(seconds)
 
-    def _bounded(self, dimensions: Dimensions, entries: int) -> Dimensions:
-        is_known = dimensions.rule_name is None or entries < self._maximum_rules
-        return dimensions if is_known else Dimensions(dimensions.event_bus_name, _OTHERS)
+    def _bounded(self, dimensions: _Dimensions, entries: int) -> Dimensions:
+        bus, rule = dimensions
+        return Dimensions(bus, rule if rule is None or entries < self._maximum_rules else _OTHERS)
 
     def snapshot(self) -> MetricsSnapshot:
         """Give what has been counted so far; it does not change any more."""
         return MetricsSnapshot(
-            {dimensions: counts.copy() for dimensions, counts in self._counts.copy().items()},
-            {dimensions: times.snapshot() for dimensions, times in self._latencies.copy().items()},
+            {Dimensions(*key): counts.copy() for key, counts in self._counts.copy().items()},
+            {Dimensions(*key): times.snapshot() for key, times in self._latencies.copy().items()},
         )

@@ -331,6 +331,15 @@ async def test_as_an_observer_alone_it_leaves_the_callers_span_as_it_is(telemetr
     assert (dict(request.attributes), request.status.status_code) == ({}, StatusCode.UNSET)
 
 
+async def test_a_span_that_has_ended_is_left_alone(telemetry, caplog):
+    """What another router refuses in the same task, later, is not its affair."""
+    await put(make_router(Scripted(id="t"), **telemetry.options))
+    await put(make_router(Scripted(id="t"), observers=telemetry.options["observers"]), EventEntry("", "x", {}))
+    assert "ended span" not in caplog.text
+    [span] = telemetry.named("put_events default")
+    assert span.status.status_code == StatusCode.UNSET
+
+
 async def test_without_an_sdk_nothing_is_traced_and_everything_delivered():
     ours = OpenTelemetry()
     target = Scripted(id="t")

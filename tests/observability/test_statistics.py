@@ -5,10 +5,19 @@ from dataclasses import FrozenInstanceError
 import anyio
 import pytest
 
-from eventrouter import EventEntry, Metrics, PermanentDeliveryError, Subscription, ThrottledError
+from eventrouter import (
+    Delivered,
+    EventEntry,
+    MemoryStore,
+    Metrics,
+    PermanentDeliveryError,
+    Subscription,
+    ThrottledError,
+)
 from eventrouter.matching import Matcher
 from eventrouter.patterns import Pattern
-from tests.support import EVERYTHING, Scripted, make_router, order, seconds
+from eventrouter.records import Accepted
+from tests.support import EVERYTHING, NOON, Scripted, make_event, make_router, order, seconds
 
 
 def key(target_id, rule_name="r"):
@@ -63,6 +72,27 @@ async def test_a_throttled_target_says_until_when():
     assert told.throttled_until - first.at == seconds(15)
     assert told.oldest_age == seconds(5)
     assert second.subscriptions[key("t")].throttled_until is None
+
+
+async def test_a_pause_that_is_over_is_not_told(monkeypatch):
+    """The pump has not looked since."""
+    router = make_router(Scripted(id="t"))
+    monkeypatch.setattr(router._dispatcher, "throttled_until", lambda _: NOON - seconds(1))
+    assert (await router.statistics()).subscriptions[key("t")].throttled_until is None
+
+
+async def test_a_delivery_that_its_holder_settled_after_its_lease_is_not_the_oldest():
+    """Its place among those that are due again is still there."""
+    store = MemoryStore()
+    for instant in (NOON + seconds(5), NOON):  # the clock went back
+        await store.append([Accepted(make_event(), instant, (key("t"),))])
+    leased = await store.lease(key("t"), 2, now=NOON + seconds(6), until=NOON + seconds(7))
+    oldest = next(delivery for delivery in leased if delivery.accepted_at == NOON)
+    assert (await store.ledger()).oldest == {key("t"): NOON}
+    [taken_over] = await store.lease(key("t"), 1, now=NOON + seconds(8), until=NOON + seconds(9))
+    assert taken_over.id != oldest.id
+    assert await store.settle([Delivered(oldest)]) == []
+    assert (await store.ledger()).oldest == {key("t"): NOON + seconds(5)}
 
 
 async def test_what_waits_for_nobody_is_not_declared():

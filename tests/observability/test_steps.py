@@ -181,6 +181,17 @@ async def test_an_attempt_from_before_the_pause_does_not_end_a_throttling():
     assert steps.names.count("INVOCATION_THROTTLE_START") == 1
 
 
+async def test_a_throttling_that_goes_on_lasts_until_its_last_pause_has_ended():
+    async def succeed_in_the_second_pause():
+        await anyio.sleep(10)
+
+    pauses = [ThrottledError(retry_after=seconds(1)), *[ThrottledError(retry_after=seconds(20))] * 2]
+    target = Scripted(id="t", script=[succeed_in_the_second_pause, *pauses])
+    steps = await steps_of(target, entries=[order(n=1), order(n=2)])
+    assert steps.names.count("INVOCATION_ATTEMPT_THROTTLE") == 3
+    assert steps.names.count("INVOCATION_THROTTLE_START") == 1
+
+
 async def test_a_retry_that_waits_for_the_budget_is_throttled_without_an_attempt():
     target = Scripted(id="t", script=[OSError(), OSError()], maximum_concurrency=1)
     budget = RetryBudget(share=0, minimum_per_second=0.1)
