@@ -1,6 +1,17 @@
 """EventBridge for the inside of a Python service: content-based rules, fan-out, retries and dead letters."""
 
 from eventrouter.abc import Clock, DeadLetterQueue, Observer, Store, SystemClock, Target, Tracing
+from eventrouter.abc import (
+    BlockingIdempotencyStore,
+    Clock,
+    DeadLetterQueue,
+    IdempotencyStore,
+    Observer,
+    Store,
+    StoredValue,
+    SystemClock,
+    Target,
+)
 from eventrouter.errors import (
     BusClosedError,
     ConflictError,
@@ -47,6 +58,7 @@ from eventrouter.records import (
 from eventrouter.retry import RetryBudget, RetryPolicy
 from eventrouter.router import EventRouter, PutResult
 from eventrouter.rules import Rule, RuleExplanation
+from eventrouter.stores._memory_idempotency import MemoryIdempotencyStore
 from eventrouter.stores.memory import MemoryStore
 from eventrouter.targets.bus import BusTarget
 from eventrouter.targets.function import FunctionTarget
@@ -55,6 +67,7 @@ from eventrouter.templates import TransformContext
 from eventrouter.transform import Input, InputPath, InputTransformer
 
 __all__ = [
+    "BlockingIdempotencyStore",
     "BusClosedError",
     "BusTarget",
     "Clock",
@@ -79,6 +92,7 @@ __all__ = [
     "Input",
     "InputPath",
     "InputTransformer",
+    "IdempotencyStore",
     "InputTransformerError",
     "InvalidDetailError",
     "InvalidEventError",
@@ -89,6 +103,7 @@ __all__ = [
     "LogObserver",
     "LogTarget",
     "Matcher",
+    "MemoryIdempotencyStore",
     "MemoryStore",
     "Metrics",
     "MissingExtraError",
@@ -113,6 +128,7 @@ __all__ = [
     "ScheduleExpressionError",
     "Statistics",
     "Store",
+    "StoredValue",
     "Subscription",
     "SystemClock",
     "Target",
