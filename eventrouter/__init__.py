@@ -19,6 +19,10 @@ from eventrouter.errors import (
     DepthLimitError,
     EventRouterError,
     HopLimitError,
+    IdempotencyInProgressError,
+    IdempotencyKeyError,
+    IdempotencyResultError,
+    IdempotencyValidationError,
     InputTransformerError,
     InvalidDetailError,
     InvalidEventError,
@@ -37,6 +41,7 @@ from eventrouter.errors import (
     TransformError,
 )
 from eventrouter.event import Event, EventEntry
+from eventrouter.idempotency import idempotent
 from eventrouter.matching import Matcher
 from eventrouter.observability import LogObserver, Metrics, Statistics
 from eventrouter.patterns import Explanation, Finding, Pattern, lint
@@ -92,7 +97,11 @@ __all__ = [
     "Input",
     "InputPath",
     "InputTransformer",
+    "IdempotencyInProgressError",
+    "IdempotencyKeyError",
+    "IdempotencyResultError",
     "IdempotencyStore",
+    "IdempotencyValidationError",
     "InputTransformerError",
     "InvalidDetailError",
     "InvalidEventError",
@@ -137,5 +146,6 @@ __all__ = [
     "Tracing",
     "TransformContext",
     "TransformError",
+    "idempotent",
     "lint",
 ]

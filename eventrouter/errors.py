@@ -15,6 +15,7 @@
     +-- MissingExtraError       ImportError    an optional dependency is not installed
     +-- DeliveryError                          an attempt to deliver failed; `error_code` says how
         +-- TargetTimeoutError  TimeoutError   the target did not return in time
+        +-- IdempotencyInProgressError         another call with the same idempotency key is still running
         +-- ThrottledError                     the target wants no deliveries for a while: all of them wait
         +-- PermanentDeliveryError             no later attempt can succeed: dead letter at once
             +-- ResourceNotFoundError          what the target sends to does not exist (any more)
@@ -24,6 +25,9 @@
             +-- HopLimitError                  the event has been handed from bus to bus too often
             +-- DepthLimitError                the chain of events that each cause the next is too long
             +-- InvalidResultError             what the target returned cannot be put, or recorded
+            +-- IdempotencyKeyError            the call has nothing that could be its idempotency key
+            +-- IdempotencyValidationError     the key was used before, for something else
+            +-- IdempotencyResultError         what the function returned cannot be given to later calls
 
 Catch `EventRouterError` for all of them, or the builtin beside each.
 All can be pickled, as any exception crossing a process boundary has to be.
@@ -181,6 +185,15 @@ class TargetTimeoutError(DeliveryError, TimeoutError):
     error_code = "TIMEOUT"
 
 
+class IdempotencyInProgressError(DeliveryError):
+    """Another call with the same idempotency key is still running. Retried.
+
+    `retry_after` is when that call's lease ends, unless it is renewed or given back before.
+    """
+
+    error_code = "IDEMPOTENCY_IN_PROGRESS"
+
+
 class ThrottledError(DeliveryError):
     """The target is overloaded or closed, whatever it is sent.
 
@@ -236,5 +249,26 @@ class DepthLimitError(PermanentDeliveryError):
 
 class InvalidResultError(PermanentDeliveryError):
     """What the target returned cannot be put as events, or cannot be written into the record of its success."""
+
+    error_code = "INVALID_RESULT"
+
+
+class IdempotencyKeyError(PermanentDeliveryError):
+    """The call has nothing that could be its idempotency key, so the function was not run."""
+
+    error_code = "NO_IDEMPOTENCY_KEY"
+
+
+class IdempotencyValidationError(PermanentDeliveryError):
+    """The idempotency key was used before, with other values where the same are demanded. The function was not run."""
+
+    error_code = "IDEMPOTENCY_MISMATCH"
+
+
+class IdempotencyResultError(PermanentDeliveryError):
+    """The function did its work, but its result cannot be kept as JSON and given to later calls.
+
+    Every later call with the same key raises this as well, and does not run the function.
+    """
 
     error_code = "INVALID_RESULT"
