@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Any, Final, NamedTuple
@@ -171,6 +171,8 @@ _SCALARS: Final = frozenset((str, int, float, bool, type(None)))
 _NUMBERS: Final = frozenset((int, float))
 _ELEMENTS: Final = 100  # of an array that are looked at
 _ENOUGH: Final = 64  # events that fit worse than another kind, until it counts
+_SAMPLE: Final = 16  # events of which it is seen what most have in common
+_MOST_NAMES: Final = 16  # of an object, if they are to be told from all others
 
 
 def kind_of(value: Any, *, is_leaf: bool) -> str | int:
@@ -196,16 +198,23 @@ def flattened(value: list[Any], depth: int) -> list[Any]:
 
 
 class Seen(NamedTuple):
-    """What one value of an event looks like."""
+    """What one value of an event looks like.
+
+    Attributes:
+        text: The value of a field that is a string, not of an element of an array.
+        names: All names of an object, if they are few; not of an element either.
+    """
 
     branch: Branch
     kind: str | int
-    is_no_number: bool
+    is_no_number: bool = False
+    text: str | None = None
+    names: frozenset[str] | None = None
 
 
 def look_at(root: Branch, event: dict[str, Any]) -> list[Seen]:
     """Say what the values of an event look like. May run code of the event's, so not with a lock held."""
-    seen = []
+    seen = [Seen(root, OBJECT, names=_names_of(event))]
     todo: list[tuple[Branch, dict[str, Any], bool]] = [(root, event, False)]
     while todo:
         branch, value, is_element = todo.pop()
@@ -213,12 +222,20 @@ def look_at(root: Branch, event: dict[str, Any]) -> list[Seen]:
             kind = kind_of(value[name], is_leaf=not child.children) if name in value else ABSENCE
             is_leaf = kind != OBJECT and not isinstance(kind, int)
             is_no_number = is_leaf and (is_element if kind == ABSENCE else type(value[name]) not in _NUMBERS)
-            seen.append(Seen(child, kind, is_no_number))
+            is_text = kind == SCALAR and not is_element and type(value[name]) is str
+            text = value[name] if is_text and not child.children else None
+            names = _names_of(value[name]) if kind == OBJECT and not is_element else None
+            seen.append(Seen(child, kind, is_no_number, text, names))
             if kind == OBJECT:
                 todo.append((child, value[name], is_element))
             elif isinstance(kind, int):
                 todo.extend((child, item, True) for item in flattened(value[name], kind)[:_ELEMENTS])
     return seen
+
+
+def _names_of(value: dict[str, Any]) -> frozenset[str] | None:
+    is_plain = len(value) <= _MOST_NAMES and all(type(name) is str for name in value)
+    return frozenset(value) if is_plain else None
 
 
 class Looks:
@@ -227,21 +244,41 @@ class Looks:
     At first a field is taken for a scalar and what it stands in for objects. What does not fit is read the slow way,
     and told to this class; which then adapts: at once the first time, afterwards when that has happened often.
 
+    Where there are few rules, some events are looked at though they fit, a sample: which fields always are strings,
+    which have the same one in most events, and which names objects have.
+
     Attributes:
         not_numbers: Fields that have had other values than numbers, or none in an element of an array.
+        not_texts: Fields that have not always been strings, or have been absent.
+        usual: The string that a field has had in most events of the sample.
+        is_young: Whether the sample is not complete.
     """
 
     def __init__(self) -> None:
         self.not_numbers: frozenset[str] = frozenset()
+        self.not_texts: frozenset[str] = frozenset()
         self._kinds: dict[str, frozenset[str | int]] = {}
         self._misfits: Counter[tuple[str, str | int]] = Counter()
+        self._used: set[str] = set()
+        self._begin_sample()
+
+    def _begin_sample(self) -> None:
+        self.usual: dict[str, str] = {}
+        self.is_young = True
+        self._sampled = 0
+        self._texts: dict[str, Counter[str]] = {}
+        self._names: dict[str | None, frozenset[str]] = {}
 
     def forget_all_but(self, root: Branch) -> None:
         """Forget what fields have looked like that are no longer used."""
         used = set(root.paths())
+        if not used <= self._used:
+            self._begin_sample()
+        self._used = used
         self._kinds = {path: kinds for path, kinds in self._kinds.items() if path in used}
         self._misfits = Counter({(path, kind): n for (path, kind), n in self._misfits.items() if path in used})
         self.not_numbers &= used
+        self.not_texts &= used
 
     def of(self, branch: Branch) -> frozenset[str | int]:
         """Give the kinds that a value is expected to be of."""
@@ -255,12 +292,50 @@ class Looks:
     def learn(self, seen: Iterable[Seen]) -> bool:
         """Take note of an event that did not fit, and say whether that changes what is expected."""
         is_changed = False
-        for branch, kind, is_no_number in seen:
+        for branch, kind, is_no_number, text, _ in seen:
+            path = branch.path
+            if path is None:
+                continue
             is_changed |= self._tell(branch, kind)
-            if is_no_number and str(branch.path) not in self.not_numbers:
-                self.not_numbers |= {str(branch.path)}
+            if is_no_number and path not in self.not_numbers:
+                self.not_numbers |= {path}
+                is_changed = True
+            if text is None and path not in self.not_texts:
+                self.not_texts |= {path}
+                is_changed |= path in self._texts
+        return is_changed
+
+    def sample(self, seen: Sequence[Seen]) -> bool:
+        """Take note of an event, fit or not, and say whether that changes what is expected."""
+        is_changed = self.learn(seen)
+        if self.is_young:
+            self._sampled += 1
+            for branch, _, _, text, names in seen:
+                if text is not None:
+                    self._texts.setdefault(str(branch.path), Counter())[text] += 1
+                if names is not None:
+                    same = self._names.setdefault(branch.path, names) == names
+                    self._names[branch.path] = names if same else frozenset()
+            if self._sampled == _SAMPLE:
+                self._end_sample()
                 is_changed = True
         return is_changed
+
+    def _end_sample(self) -> None:
+        self.is_young = False
+        for path, texts in self._texts.items():
+            [(text, count)] = texts.most_common(1)
+            if 2 * count >= _SAMPLE:
+                self.usual[path] = text
+            self._texts[path] = Counter()  # the others are of no more use
+
+    def is_text(self, leaf: Branch) -> bool:
+        """Say whether a field may be taken for a string that is never absent, if what it stands in is not."""
+        return not self.is_young and leaf.path in self._texts and leaf.path not in self.not_texts
+
+    def names_of(self, branch: Branch) -> frozenset[str]:
+        """Give the names that an object is expected to have, these and no others; none if they are not known."""
+        return self._names.get(branch.path, frozenset()) if not self.is_young else frozenset()
 
     def _tell(self, branch: Branch, kind: str | int) -> bool:
         path = str(branch.path)

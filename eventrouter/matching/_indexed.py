@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from eventrouter.matching._checks import ABSENT
 from eventrouter.matching._tree import FieldIndex, Node
 from eventrouter.matching._values import HELPERS, lookup_lines, lookup_names
+from eventrouter.patterns import ContentFilter, Literal, SubRule
 
 K = TypeVar("K")
 
@@ -72,3 +73,17 @@ def _field_lines(slot: int, index: FieldIndex[K], names: dict[str, Any]) -> Iter
         yield from lookups
         return
     yield from (f"    {line}" for line in lookups or ["pass"])
+
+
+def may_repeat(rules: tuple[SubRule, ...]) -> bool:
+    """Say whether one value may pass two tests of a key: different literals alone exclude each other."""
+    return len(rules) > 1 or any(
+        len(filters) > 1 and not (all(map(_is_plain, filters)) and len({*filters}) == len(filters))
+        for rule in rules
+        for filters in rule.values()
+    )
+
+
+def _is_plain(test: ContentFilter) -> bool:
+    """Say whether a test accepts one value alone, and no other test of that kind accepts it."""
+    return type(test) is Literal and test.address is None

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, NoReturn, Self, SupportsIndex, TypeVar
 
 from eventrouter.errors import InvalidEventError, NotFoundError
 from eventrouter.matching._changes import STALE, Change, Shape
 from eventrouter.matching._checks import Fields
-from eventrouter.matching._fields import Branch, FieldNames, Looks, look_at
+from eventrouter.matching._fields import Branch, FieldNames, Looks, Seen, look_at
 from eventrouter.matching._general import many_of_leaves, many_of_lists, values_of
-from eventrouter.matching._indexed import indexed_lines
+from eventrouter.matching._indexed import indexed_lines, may_repeat
 from eventrouter.matching._projection import MAXIMUM_FIELDS, MISFITS, Extraction, NotProjectableError, decode_all
 from eventrouter.matching._straight import MAXIMUM_RULES, MAXIMUM_TESTS, Straight, numeric_slots, weight
 from eventrouter.matching._tree import Node
 from eventrouter.patterns import (
-    ContentFilter,
     Evaluator,
     Field,
     Leaves,
-    Literal,
     Pattern,
     SubRule,
     in_order,
@@ -225,7 +225,7 @@ class Matcher(Generic[K]):
     def _count(self, rules: tuple[SubRule, ...], sign: int) -> None:
         self._sub_rules += sign * len(rules)
         self._tests += sign * sum(weight(filters) for rule in rules for filters in rule.values())
-        self._repeating += sign * _may_repeat(rules)
+        self._repeating += sign * may_repeat(rules)
 
     def _is_few(self) -> bool:
         return self._sub_rules <= MAXIMUM_RULES and self._tests <= MAXIMUM_TESTS
@@ -305,11 +305,24 @@ class Matcher(Generic[K]):
         if from_json:
             self._strategy = "straight" if self._is_few() else "indexed"
         self._shape.branch = branch
+        if self._looks.is_young and self._is_few():
+            self._run[from_json] = partial(self._sample, run, from_json)
+            return self._run[from_json]
         self._run[from_json] = run
         if getattr(type(self), name) is getattr(Matcher, name):
             # The function in the method's place saves a call, which is a good part of a match of few rules.
             self.__dict__[name] = run
         return run
+
+    def _sample(self, run: Callable[..., list[K]], from_json: bool, event: Any) -> list[K]:
+        """Match one of the first events, by code that is made anew when it is known what they have in common."""
+        data = event
+        if from_json:
+            with suppress(*MISFITS):
+                data = decode_all(event)
+        if type(data) is dict:
+            self._learn(data, Looks.sample)
+        return run(event)
 
     def _match_many(self, lists: Iterable[list[Any] | None], values: Iterable[Any]) -> list[K]:
         keys: list[K] = []
@@ -322,7 +335,7 @@ class Matcher(Generic[K]):
         if not isinstance(event, Mapping):
             raise InvalidEventError("Event must be a JSON object", "MalformedEvent")
         if type(event) is dict:
-            self._learn(event)
+            self._learn(event, Looks.learn)
         last = self._shape.last
         while last is STALE:  # the shape was replaced just now
             last = self._shape.last
@@ -367,7 +380,7 @@ class Matcher(Generic[K]):
         kept = [key for key in keys if key not in before]
         return kept + [key for key, rules in before.items() if rules and Evaluator(rules).matches(event)]
 
-    def _learn(self, event: dict[str, Any]) -> None:
+    def _learn(self, event: dict[str, Any], learn: Callable[[Looks, list[Seen]], bool]) -> None:
         branch = self._shape.branch
         if branch is None:
             return
@@ -375,21 +388,7 @@ class Matcher(Generic[K]):
         if not self._lock.acquire(blocking=False):
             return  # another event will tell the same
         try:
-            if self._looks.learn(seen):
+            if learn(self._looks, seen):
                 self._renew(self._shape.last)
         finally:
             self._lock.release()
-
-
-def _may_repeat(rules: tuple[SubRule, ...]) -> bool:
-    """Say whether one value may pass two tests of a key: different literals alone exclude each other."""
-    return len(rules) > 1 or any(
-        len(filters) > 1 and not (all(map(_is_plain, filters)) and len({*filters}) == len(filters))
-        for rule in rules
-        for filters in rule.values()
-    )
-
-
-def _is_plain(test: ContentFilter) -> bool:
-    """Say whether a test accepts one value alone, and no other test of that kind accepts it."""
-    return type(test) is Literal and test.address is None

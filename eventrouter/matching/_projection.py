@@ -8,7 +8,7 @@ same answer. This is the only module that knows msgspec.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from itertools import pairwise
 from typing import Any, Final, Union
 
@@ -59,6 +59,8 @@ class Extraction:
         names: What the code refers to.
         lists: The slots that get a list.
         numbers: The slots that get numbers only: a number, or NaN where there is none; or a list.
+        texts: The slots that get a string, always.
+        usual: The string that a slot has in most events.
         deferred: Expressions of lists that are not in the code, as they may not be needed.
         scans: For some lists of numbers, loops and what each turn of them gives, to go over them without making a list.
     """
@@ -78,6 +80,7 @@ class Extraction:
         self.names |= {"spread": spread, "scalars": scalars, "numbers": numbers}
         self.lists: set[int] = set()
         self.numbers: set[int] = set()
+        self.usual = {fields.slots[path]: text for path, text in looks.usual.items() if path in fields.slots}
         self.deferred: dict[str, str] = {}
         self.scans: dict[int, tuple[str, str]] = {}
         self._lines: list[str] = []
@@ -88,6 +91,7 @@ class Extraction:
         self._from_json = from_json
         self._looped: Branch | None = None
         self._constants: dict[str, str] = {}
+        self.texts = frozenset(self._always_texts(branch))
         if from_json:
             try:
                 self.names["decode"] = msgspec.json.Decoder(self._struct(branch)).decode
@@ -95,11 +99,11 @@ class Extraction:
                 raise NotProjectableError from error
             # What is not decoded is not checked to be UTF-8; all else about JSON is.
             self._write(0, "if not event.isascii(): check_utf8(event)")
-            self._write(0, "root = decode(event)")
+            self._object(branch, self._named("root", "decode(event)", branch, 0), 0)
         else:
             self._write(0, "root = event")
             self._write(0, "if type(root) is not dict: return slowly(event)")
-        self._object(branch, "root", 0)
+            self._object(branch, "root", 0)
 
     def around(self, lines: Iterable[str]) -> list[str]:
         """Give the whole code, with the lines that put keys into `keys` where the values are."""
@@ -135,6 +139,8 @@ class Extraction:
         """Give the type that a value is decoded as, and what stands for one that is absent."""
         kinds = self._kinds(branch)
         if not branch.children:
+            if branch.slot in self.texts:
+                return str, msgspec.NODEFAULT
             if self._is_number(branch):
                 return _NUMBER, math.nan
             if MIXED in kinds:
@@ -142,7 +148,7 @@ class Extraction:
             return (Union[(list[_SCALAR], *_SCALARS)] if LIST in kinds else _SCALAR), ABSENT
         struct = self._struct(branch, is_element=not self._is_looped(branch) and not kinds <= {OBJECT, SCALAR})
         if kinds == {OBJECT}:
-            return struct, struct()
+            return struct, (struct() if self.texts.isdisjoint(branch.slots()) else msgspec.NODEFAULT)
         if kinds == {OBJECT, SCALAR}:
             return Union[(struct, *_SCALARS)], ABSENT
         depth = _only_depth(kinds)
@@ -196,19 +202,44 @@ class Extraction:
         """Say whether a field may be taken for a number."""
         return leaf.slot in self._numeric and leaf.path not in self._looks.not_numbers and not leaf.children
 
+    def _always_texts(self, branch: Branch) -> Iterator[int]:
+        """Give the fields that are strings in all events, below objects that are there in all events."""
+        for child in branch.children.values():
+            if not self._looks.may_be_absent(child):
+                if child.slot is None and self._looks.of(child) == {OBJECT}:
+                    yield from self._always_texts(child)
+                elif child.slot is not None and not child.children and self._looks.is_text(child):
+                    yield child.slot
+
     # -- code to read ----------------------------------------------------------------------------------------------
 
     def _object(self, branch: Branch, variable: str, indent: int) -> None:
         """Read the members of an object."""
         if not self._from_json:
-            dotted = " or ".join(f"{self._constant(name)} in {variable}" for name in branch.dotted())
+            dotted = [*branch.dotted()]
             if dotted:
-                self._write(indent, f"if {dotted}: return slowly(event)")
+                test = " or ".join(f"{self._constant(name)} in {variable}" for name in dotted)
+                others = self._has_others(branch, variable, dotted)
+                self._write(indent, f"if {others}({test}): return slowly(event)")
         for number, (name, child) in enumerate(branch.children.items()):
             if not child.children:
                 self._leaf(child, self._member(child, variable, number, name), indent)
             else:
                 self._inner(child, self._member(child, variable, number, name), indent)
+
+    def _has_others(self, branch: Branch, variable: str, dotted: Collection[str]) -> str:
+        """Give a test that an object without other names than expected fails, if it costs less than asking for them.
+
+        An object that has as many names as are expected, and all of these, has no others. For those that are read
+        anyway it need not be asked: to read one that is not there is a misfit.
+        """
+        names = self._looks.names_of(branch)
+        read = {name for name, child in branch.children.items() if not self._looks.may_be_absent(child)}
+        unread = sorted(names - read)
+        if not read <= names or not names.isdisjoint(dotted) or 1 + len(unread) >= len(dotted):
+            return ""
+        missing = "".join(f" or {self._constant(name)} not in {variable}" for name in unread)
+        return f"(len({variable}) != {len(names)}{missing}) and "
 
     def _member(self, branch: Branch, variable: str, number: int, name: str) -> str:
         if self._from_json:
@@ -228,12 +259,17 @@ class Extraction:
         slot = branch.slot or 0
         kinds = self._kinds(branch)
         self._write(indent, f"v{slot} = {value}")
-        if self._is_number(branch):
+        if slot in self.texts:
+            if not self._from_json:
+                self._write(indent, f"if type(v{slot}) is not str: return slowly(event)")
+        elif self._is_number(branch):
             self.numbers.add(slot)
             if not self._from_json:
-                self._write(indent, f"if v{slot} is ABSENT: v{slot} = NAN")
-                test = f"v{slot} != v{slot} or (type(v{slot}) is not float and type(v{slot}) is not int)"
-                self._write(indent, f"elif {test}: return slowly(event)")
+                test = f"if (type(v{slot}) is not float and type(v{slot}) is not int) or v{slot} != v{slot}"
+                if self._looks.may_be_absent(branch):
+                    self._write(indent, f"if v{slot} is ABSENT: v{slot} = NAN")
+                    test = f"el{test}"
+                self._write(indent, f"{test}: return slowly(event)")
         elif kinds == {SCALAR}:
             if not self._from_json:
                 self._write(indent, f"t = type(v{slot})")
@@ -249,8 +285,7 @@ class Extraction:
 
     def _inner(self, branch: Branch, value: str, indent: int) -> None:
         kinds = self._kinds(branch)
-        inner = _variable(branch)
-        self._write(indent, f"{inner} = {value}")
+        inner = self._named(_variable(branch), value, branch, indent)
         if not kinds <= {OBJECT, SCALAR}:
             if self._looped is branch:
                 self._each(branch, inner)
@@ -263,6 +298,13 @@ class Extraction:
             self._object(branch, inner, indent)
             return
         self._optional(branch, inner, indent)
+
+    def _named(self, name: str, value: str, branch: Branch, indent: int) -> str:
+        """Give a value a name, and the name back; or the value itself where it is needed but once."""
+        if self._from_json and len(branch.children) == 1 and (branch.path is None or self._kinds(branch) == {OBJECT}):
+            return value
+        self._write(indent, f"{name} = {value}")
+        return name
 
     def _optional(self, branch: Branch, inner: str, indent: int) -> None:
         """Read the members of what may be an object, a scalar or absent."""

@@ -12,9 +12,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from eventrouter.matching._blocks import Blocks, Item, lower_of
 from eventrouter.matching._checks import Fields, Filters, accepts_any, is_extreme, text_of
 from eventrouter.matching._projection import Extraction
-from eventrouter.matching._texts import Conditions, Item, Texts, TextTest, is_folded
+from eventrouter.matching._texts import Texts, TextTest, is_folded
 from eventrouter.patterns import (
     AnythingBut,
     Cidr,
@@ -58,6 +59,7 @@ class Straight:
         self._names |= {"parse_address": parse_address, "NONE": (), "INFINITY": math.inf}
         self._constants = 0
         self._texts = Texts(self._constant)
+        self._usual, self._only_texts = extraction.usual, extraction.texts
         self._scanning: dict[int, list[str]] = {}
         self._helpers: dict[str, str] = {**self._deferred}
         exact, others = self._split(rules)
@@ -66,11 +68,12 @@ class Straight:
         self._tests = Counter(slot for slot, _ in _each(tests))
         self._folds = Counter(slot for slot, test in _each(tests) if is_folded(test))
         self._addresses = Counter(slot for slot, test in _each(tests) if isinstance(test, Cidr))
-        blocks, others = self._blocks(others)
+        expected, blocks, others = self._blocks(others)
         body = blocks + [f"if {self._any_way(ways)}: keys.append({self._constant(key)})" for key, ways in others]
         tables = [f"keys += {self._constant(table.get)}(v{slot}, NONE)" for slot, table in exact.items()]
         scanning = [line for lines in self._scanning.values() for line in lines]
-        self.lines = ["keys = []", *tables, *scanning, *_inlined(self._helpers, body)]
+        first = f"keys = [*{self._constant(tuple(expected))}]" if expected else "keys = []"
+        self.lines = [first, *tables, *scanning, *_inlined(self._helpers, body)]
 
     def _split(
         self, rules: Mapping[Any, Sequence[Fields]]
@@ -159,11 +162,14 @@ class Straight:
             case AnythingBut():
                 return self._but(slot, test)
             case Prefix() | Suffix() | EqualsIgnoreCase() | Wildcard():
-                return f"({self._is_string(slot)} and {self._texts.all_of(self._conditions(slot, test))})"
+                return self._of_string(slot, self._conditions(slot, test))
         return self._of_number(slot, f"{self._constant(test.accepts)}({value})")
 
     def _of_number(self, slot: int, test: str) -> str:
         return f"({test})" if slot in self._numbers else f"({self._is_number(slot)} and {test})"
+
+    def _of_string(self, slot: int, test: str) -> str:
+        return f"({test})" if slot in self._only_texts else f"({self._is_string(slot)} and {test})"
 
     def _within(self, test: Numeric, least: str, most: str) -> str:
         if len(test.bounds) == 1:
@@ -185,21 +191,26 @@ class Straight:
             return f"({present} and not ({self._is_number(slot)} and v{slot} in {values}))"
         if isinstance(some, Literal | Exactly):
             return f"({present} and not ({self._in_value(slot, test.excluded)}))"
-        excluded = [self._texts.all_of(self._conditions(slot, other)) for other in test.excluded]  # type: ignore[arg-type]
+        excluded = [self._conditions(slot, other) for other in test.excluded]  # type: ignore[arg-type]
+        if slot in self._only_texts:
+            return f"(not ({' or '.join(excluded)}))"
         return f"(not ({' or '.join(excluded)}) if {self._is_string(slot)} else {present})"
 
     # -- strings ---------------------------------------------------------------------------------------------------
 
-    def _conditions(self, slot: int, test: TextTest) -> Conditions:
-        conditions = self._texts.conditions(slot, test, is_alone=self._folds[slot] <= _FEW)
+    def _conditions(self, slot: int, test: TextTest) -> str:
+        conditions = self._texts.conditions(slot, test, f"l{slot}", is_alone=self._folds[slot] <= _FEW)
         if conditions.variable == f"l{slot}":
             self._helper(f"l{slot}", f"v{slot}.lower() if {self._is_string(slot)} else None")
-        return conditions
+        return self._texts.all_of(conditions)
 
     def _blocks(
         self, rules: Iterable[tuple[Any, Sequence[Fields]]]
-    ) -> tuple[list[str], list[tuple[Any, Sequence[Fields]]]]:
-        """Write the tests of strings that are all there is to a rule, and give the other rules."""
+    ) -> tuple[list[Any], list[str], list[tuple[Any, Sequence[Fields]]]]:
+        """Write the tests of strings that are all there is to a rule; give the other rules too.
+
+        Before that come the keys that are to be there when this code begins.
+        """
         items: dict[int, list[Item]] = {}
         others = []
         for key, ways in rules:
@@ -207,8 +218,11 @@ class Straight:
             if test is None:
                 others.append((key, ways))
             else:
-                items.setdefault(slot, []).append(Item(key, self._conditions(slot, test), is_but))
-        return [line for slot, some in items.items() for line in self._texts.block(slot, some)], others
+                is_alone = self._folds[slot] <= _FEW
+                conditions = self._texts.conditions(slot, test, lower_of(slot), is_alone=is_alone)
+                items.setdefault(slot, []).append(Item(key, test, conditions, is_but))
+        expected, lines = Blocks(self._constant, self._usual, self._only_texts).write(items)
+        return expected, lines, others
 
     def _text_test(self, ways: Sequence[Fields]) -> tuple[int, TextTest | None, bool]:
         """Give the one test of a string that a rule consists of, if it does."""
@@ -216,7 +230,8 @@ class Straight:
             [(slot, [test])] = ways[0]
             is_but = isinstance(test, AnythingBut) and len(test.excluded) == 1
             asked = next(iter(test.excluded)) if isinstance(test, AnythingBut) and is_but else test
-            if isinstance(asked, Prefix | Suffix | EqualsIgnoreCase | Wildcard):
+            is_excluded = is_but and isinstance(asked, Exactly)
+            if is_excluded or isinstance(asked, Prefix | Suffix | EqualsIgnoreCase | Wildcard):
                 return slot, asked, is_but
         return 0, None, False
 

@@ -7,16 +7,14 @@ which it has. Other tests begin with one that is cheap and that most values fail
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from eventrouter.patterns import EqualsIgnoreCase, Prefix, Suffix, Wildcard
+from eventrouter.patterns import EqualsIgnoreCase, Exactly, Prefix, Suffix, Wildcard
 
-#: The tests of strings that take more than a comparison.
-TextTest: TypeAlias = Prefix | Suffix | EqualsIgnoreCase | Wildcard
+#: The tests that only strings pass.
+TextTest: TypeAlias = Prefix | Suffix | EqualsIgnoreCase | Wildcard | Exactly
 
-_TAILS: Final = 3  # ends of a string of which the last character is looked at first
-_FEW: Final = 2  # keys that are added one by one
 _LAST_CHARACTER: Final = chr(0x10FFFF)
 
 
@@ -24,7 +22,7 @@ class Conditions(NamedTuple):
     """What a string has to fulfil, as code.
 
     Attributes:
-        variable: What begins and ends so: `v` and the slot, which is the string, or `l`, the same in lower case.
+        variable: What begins and ends so: `v` and the slot, which is the string, or what has it in lower case.
         head: What it has to begin with, or empty.
         tail: What it has to end with, or empty.
         rest: What else has to hold, cheapest first.
@@ -34,14 +32,6 @@ class Conditions(NamedTuple):
     head: str
     tail: str
     rest: tuple[str, ...] = ()
-
-
-class Item(NamedTuple):
-    """A key that is found for strings that fulfil conditions, or for all values but those."""
-
-    key: Any
-    conditions: Conditions
-    is_but: bool
 
 
 class Texts:
@@ -54,9 +44,18 @@ class Texts:
     def __init__(self, bind: Callable[[Any], str]) -> None:
         self._bind = bind
 
-    def conditions(self, slot: int, test: TextTest, *, is_alone: bool) -> Conditions:  # noqa: PLR0911 - by kind
-        """Give the conditions of a test; *is_alone* if no other test of the slot compares it in lower case."""
-        value, lower = f"v{slot}", f"l{slot}"
+    def conditions(self, slot: int, test: TextTest, lower: str, *, is_alone: bool) -> Conditions:  # noqa: PLR0911
+        """Give the conditions of a test.
+
+        Args:
+            slot: Of the string.
+            test: The test.
+            lower: The variable that has the string in lower case.
+            is_alone: Whether hardly any other test of the slot compares it in lower case.
+        """
+        value = f"v{slot}"
+        if isinstance(test, Exactly):
+            return Conditions(value, "", "", (f"{value} == {self._bind(test.text)}",))
         if isinstance(test, Wildcard):
             return self._wildcard(value, test)
         text = test.text
@@ -75,8 +74,11 @@ class Texts:
         if is_whole:
             return Conditions(lower, "", "", (f"{lower} == {self._bind(small)}", f"{value}.isascii()"))
         if isinstance(test, Prefix):
-            return Conditions(lower, small, "", (f"{value}[{self._bind(slice(len(text)))}].isascii()",))
-        return Conditions(lower, "", small, (f"{value}[{self._bind(slice(-len(text), None))}].isascii()",))
+            return Conditions(lower, small, "", (self._is_ascii(value, slice(len(text))),))
+        return Conditions(lower, "", small, (self._is_ascii(value, slice(-len(text), None)),))
+
+    def _is_ascii(self, value: str, part: slice) -> str:
+        return f"({value}.isascii() or {value}[{self._bind(part)}].isascii())"  # of the whole it costs less
 
     def _wildcard(self, value: str, test: Wildcard) -> Conditions:
         first, *between = test.parts
@@ -96,82 +98,19 @@ class Texts:
         """Give the conditions as one expression, of what is known to be a string."""
         variable, head, tail, rest = conditions
         tests = [self._begins(variable, head)] if head else []
-        return " and ".join([*tests, *self._ends(variable, tail), *rest]) or "True"
+        return " and ".join([*tests, *self.ends(variable, tail), *rest]) or "True"
 
     def _begins(self, variable: str, head: str) -> str:
         low, after = f"{self._bind(head)} <= {variable}", following(head)
         return low if after is None else f"{low} < {self._bind(after)}"
 
-    def _ends(self, variable: str, tail: str) -> list[str]:
+    def ends(self, variable: str, tail: str) -> list[str]:
+        """Give the tests of what a string ends with."""
         if not tail:
             return []
         end = f"{variable}[{self._bind(slice(-len(tail), None))}] == {self._bind(tail)}"
         # To find a text in a string takes half the time of cutting its end out, and most have it nowhere.
         return [f"{self._bind(tail)} in {variable}", end] if len(tail) > 1 else [end]
-
-    def block(self, slot: int, items: Sequence[Item]) -> list[str]:
-        """Give the code that adds the keys of items of one slot to `keys`."""
-        lines = [f"if type(v{slot}) is str:"]
-        for variable in (f"v{slot}", f"l{slot}"):
-            of_variable = [item for item in items if item.conditions.variable == variable]
-            heads = [item for item in of_variable if item.conditions.head]
-            others = [item for item in of_variable if not item.conditions.head]
-            if heads:
-                lines += (f"    {line}" for line in self._tree(variable, heads, _bounds(heads)))
-            last = ""
-            if len({item.conditions.tail for item in others} - {""}) >= _TAILS:
-                last = f"z{variable}"
-                lines.append(f"    {last} = {variable}[{self._bind(slice(-1, None))}]")
-            lines += (f"    {line}" for item in others for line in self._line(item, last))
-        if len(lines) == 1:  # an anything-but that every string fails
-            lines.append("    pass")
-        buts = [item.key for item in items if item.is_but]
-        return [*lines, *([f"elif v{slot} is not ABSENT:", f"    {self._add(buts)}"] if buts else [])]
-
-    def _tree(self, variable: str, items: Sequence[Item], bounds: Sequence[str], low: int = 0) -> Iterator[str]:
-        """Halve the bounds at which beginnings start and end; then it is known which a string has, if any."""
-        if bounds:
-            half = len(bounds) // 2
-            yield f"if {variable} < {self._bind(bounds[half])}:"
-            yield from (f"    {line}" for line in self._tree(variable, items, bounds[:half], low))
-            yield "else:"
-            yield from (f"    {line}" for line in self._tree(variable, items, bounds[half + 1 :], low + half + 1))
-            return
-        all_bounds = _bounds(items)
-        keys, lines = [], []
-        for item in items:
-            after = following(item.conditions.head)
-            end = all_bounds.index(after) if after is not None else len(all_bounds)
-            if all_bounds.index(item.conditions.head) < low <= end:
-                lines += self._line(item._replace(conditions=item.conditions._replace(head="")))
-            elif item.is_but:
-                keys.append(item.key)
-        yield from [*([self._add(keys)] if keys else []), *lines] or ["pass"]
-
-    def _line(self, item: Item, last: str = "") -> list[str]:
-        """Give the code of an item of which the beginning is known."""
-        variable, _, tail, rest = item.conditions
-        ends = self._ends(variable, tail)
-        if last and tail:
-            ends = [f"{last} == {self._bind(tail[-1])}", *ends[-1:]][: len(tail)]
-        tests = [*ends, *rest]
-        if not tests:
-            return [] if item.is_but else [self._add([item.key])]
-        if len(tests) == 1 and item.is_but and " == " in tests[0]:
-            condition = tests[0].replace(" == ", " != ")
-        else:
-            condition = f"not ({' and '.join(tests)})" if item.is_but else " and ".join(tests)
-        return [f"if {condition}: {self._add([item.key])}"]
-
-    def _add(self, keys: Sequence[Any]) -> str:
-        if len(keys) > _FEW:
-            return f"keys += {self._bind(tuple(keys))}"
-        return "; ".join(f"keys.append({self._bind(key)})" for key in keys)
-
-
-def _bounds(items: Sequence[Item]) -> list[str]:
-    heads = {item.conditions.head for item in items}
-    return sorted(heads | {after for head in heads if (after := following(head)) is not None})
 
 
 def is_folded(test: object) -> bool:
