@@ -230,8 +230,9 @@ class Straight:
             [(slot, [test])] = ways[0]
             is_but = isinstance(test, AnythingBut) and len(test.excluded) == 1
             asked = next(iter(test.excluded)) if isinstance(test, AnythingBut) and is_but else test
-            is_excluded = is_but and isinstance(asked, Exactly)
-            if is_excluded or isinstance(asked, Prefix | Suffix | EqualsIgnoreCase | Wildcard):
+            if isinstance(asked, Prefix | Suffix | EqualsIgnoreCase | Wildcard):
+                return slot, asked, is_but
+            if is_but and isinstance(asked, Exactly):
                 return slot, asked, is_but
         return 0, None, False
 
