@@ -1,6 +1,5 @@
 """EventBridge for the inside of a Python service: content-based rules, fan-out, retries and dead letters."""
 
-from eventrouter.abc import Clock, DeadLetterQueue, Observer, Store, SystemClock, Target, Tracing
 from eventrouter.abc import (
     BlockingIdempotencyStore,
     Clock,
@@ -11,6 +10,7 @@ from eventrouter.abc import (
     StoredValue,
     SystemClock,
     Target,
+    Tracing,
 )
 from eventrouter.errors import (
     BusClosedError,
@@ -94,14 +94,14 @@ __all__ = [
     "Finding",
     "FunctionTarget",
     "HopLimitError",
-    "Input",
-    "InputPath",
-    "InputTransformer",
     "IdempotencyInProgressError",
     "IdempotencyKeyError",
     "IdempotencyResultError",
     "IdempotencyStore",
     "IdempotencyValidationError",
+    "Input",
+    "InputPath",
+    "InputTransformer",
     "InputTransformerError",
     "InvalidDetailError",
     "InvalidEventError",

@@ -116,7 +116,7 @@ class Blocks:
             if below:
                 yield from (f"if {variable} < {bound}:", *_inside(below))
                 yield from ("else:", *_inside(above)) if above else ()
-            elif above:
+            else:  # there is something on one side: at a bound an item begins or ceases to need anything done
                 yield from (f"if {variable} >= {bound}:", *_inside(above))
             return
         all_bounds = _bounds(items)

@@ -100,7 +100,7 @@ class Special(Matcher):
 
 def test_a_subclass_may_add_to_a_match():
     matcher = Special.build([("a", A)])
-    for _ in range(3):
+    for _ in range(20):
         assert matcher.match(EVENT) == ["special", "a"]
         assert matcher.match_json('{"a":1}') == ["a"]
     matcher.remove("a")

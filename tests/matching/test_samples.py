@@ -98,6 +98,13 @@ def test_whatever_is_usual_other_values_are_matched_right(usual):
             rules.assert_right(event)
 
 
+def test_what_is_usual_may_be_excluded_by_many():
+    documents = {text: {"x": [{"anything-but": {"prefix": text}}]} for text in ("a", "ab", "abb")}
+    rules = filled(documents, {"x": "abba"})
+    for value in VALUES:
+        rules.assert_right({"x": value})
+
+
 def test_a_field_with_a_usual_value_may_be_something_else_now_and_then():
     """Not always a string, so it is asked for its type: each kind of key is settled for strings, others and absence."""
     documents = {number: {"x": [form]} for number, form in enumerate(FORMS[:40])} | {
