@@ -12,6 +12,7 @@ from eventrouter.abc import (
     Target,
     Tracing,
 )
+from eventrouter.admission import PutResult
 from eventrouter.errors import (
     BusClosedError,
     ConflictError,
@@ -61,7 +62,7 @@ from eventrouter.records import (
     Subscription,
 )
 from eventrouter.retry import RetryBudget, RetryPolicy
-from eventrouter.router import EventRouter, PutResult
+from eventrouter.router import EventRouter
 from eventrouter.rules import Rule, RuleExplanation
 from eventrouter.stores._memory_idempotency import MemoryIdempotencyStore
 from eventrouter.stores.memory import MemoryStore

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final, Literal, Self, TypeAlias
+from typing import Final, Self
 
 import anyio
 import anyio.lowlevel
 import msgspec
 
 from eventrouter.abc import Clock, Observer, Store, SystemClock, Target, Tracing
+from eventrouter.admission import Admission, PutResult, new_ids
 from eventrouter.buses import DEFAULT_BUS, EventBuses
 from eventrouter.delivery._dispatcher import Dispatcher, count_deliveries
 from eventrouter.delivery._receivers import LastResort
@@ -23,19 +22,15 @@ from eventrouter.delivery._workers import current_delivery
 from eventrouter.destinations import Aftermath, Subscribers, returned_entries
 from eventrouter.errors import (
     BusClosedError,
-    DepthLimitError,
-    InvalidEventError,
-    InvalidResultError,
     InvalidRuleError,
     NotFoundError,
 )
-from eventrouter.event import Event, EventEntry, entry_size
+from eventrouter.event import Event, EventEntry
 from eventrouter.observability import Statistics
 from eventrouter.observability._statistics import survey
 from eventrouter.records import (
     Accepted,
     DeadLetter,
-    Deduplication,
     Delivered,
     Ledger,
     Outcome,
@@ -49,36 +44,12 @@ from eventrouter.stores.memory import MemoryStore
 
 logger = logging.getLogger("eventrouter")
 
-MAXIMUM_ENTRIES: Final = 100  # a call, as in EventBridge's newer API; the classic one takes 10
-MAXIMUM_REQUEST_SIZE: Final = 256 * 1024  # bytes of all entries of a call (EventBridge user guide)
-
 #: How long the closing report may take to collect while everything is being cancelled.
 _REPORT_GRACE: Final = 5.0
 
 
-#: How long a deduplication id counts (EventBridge, `DeduplicationId`).
-DEDUPLICATION_WINDOW: Final = timedelta(minutes=5)
-
 #: How many entries are taken at most before others have their turn, when the store need not be waited for.
 _TURN: Final = 64
-
-SuccessCode: TypeAlias = Literal["PUBLISHED", "DEDUPLICATED"]
-
-
-class PutResult(msgspec.Struct, frozen=True, gc=False):
-    """What became of one entry: an event id, or an error.
-
-    Attributes:
-        event_id: The id of the accepted event, or None. A duplicate has the id of the event that was published.
-        error_code: EventBridge's code for the refusal, such as `MalformedDetail`, or None.
-        error_message: The reason in words, or None.
-        success_code: `PUBLISHED`, or `DEDUPLICATED` when the same was published before; None when it was refused.
-    """
-
-    event_id: str | None = None
-    error_code: str | None = None
-    error_message: str | None = None
-    success_code: SuccessCode | None = None
 
 
 class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
@@ -131,7 +102,6 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
         self.drain_timeout = drain_timeout
         self.put_timeout = put_timeout
         self.maximum_hops = maximum_hops
-        self.maximum_depth = maximum_depth
         self.closing_report: Ledger | None = None
         self._clock = clock if clock is not None else SystemClock()
         self._store = _open_store(store)
@@ -145,6 +115,7 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
             tracing=tracing,
             follow_up=self._follow_up,
         )
+        self._admission = Admission(account, region, maximum_depth, self._route)
         self._subscribers = Subscribers(self._dispatcher)
         self._is_entered = False
         self._is_open = False
@@ -210,28 +181,12 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
 
     async def _put(self, entries: Sequence[EventEntry], principal: str | None, by_content: bool) -> list[PutResult]:
         self._refuse_when_closed()
-        if not 1 <= len(entries) <= MAXIMUM_ENTRIES:
-            raise InvalidEventError(
-                f"A call takes 1 to {MAXIMUM_ENTRIES} entries, got {len(entries)}.", "ValidationException"
-            )
         self._put_since_turn += len(entries)
         if self._put_since_turn >= _TURN:  # before anything is accepted, as this may be cancelled
             self._put_since_turn = 0
             await anyio.lowlevel.checkpoint()
         now = self._clock.now()
-        received = now.replace(microsecond=0)
-        size = 0
-        admitted: list[Accepted | PutResult] = []
-        for entry, id in zip(entries, _new_ids(len(entries)), strict=True):
-            item = self._admit(entry, id, now, received, principal, by_content)
-            if isinstance(item, Accepted):
-                size += entry_size(item.event, has_time=entry.time is not None)
-            admitted.append(item)
-        if size > MAXIMUM_REQUEST_SIZE:
-            raise InvalidEventError(
-                f"Total size of the entries in the request is over the limit. ({size} of {MAXIMUM_REQUEST_SIZE} bytes)",
-                "ValidationException",
-            )
+        admitted = self._admission.of_entries(entries, now, principal=principal, by_content=by_content)
         results = await self._keep(admitted)
         if self._dispatcher.observers:
             self._tell_of_refusals(entries, results, now)
@@ -244,59 +199,6 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
             if result.error_code is not None:
                 name = str(item.event_bus_name) if isinstance(item, EventEntry) else bus  # it may be no string
                 self._dispatcher.observers.refused(name, result.error_code, result.error_message, at, item)
-
-    def _admit(
-        self, entry: EventEntry, id: str, now: datetime, received: datetime, principal: str | None, by_content: bool
-    ) -> Accepted | PutResult:
-        """Make an event of an entry and decide who receives it, or refuse it."""
-        try:
-            event = Event.from_entry(entry, id=id, now=received, account=self.account, region=self.region)
-            route = self._route(event, entry.event_bus_name, principal)
-        except InvalidEventError as error:
-            return PutResult(None, error.error_code, error.reason)
-        except NotFoundError as error:
-            return PutResult(None, "ResourceNotFoundException", str(error))
-        deduplication = None
-        if entry.deduplication_id is not None or by_content:
-            scope = f"{entry.event_bus_name}/{entry.event_group_id or ''}"
-            key = entry.deduplication_id or _content_hash(event)
-            deduplication = Deduplication(scope, key, now + DEDUPLICATION_WINDOW)
-        parent = current_delivery()
-        if parent is None:
-            return Accepted(
-                event,
-                now,
-                route.subscriptions,
-                0,
-                (),
-                entry.trace_header,
-                entry.event_group_id,
-                route.ordered,
-                (),
-                deduplication,
-                entry.event_bus_name,
-            )
-        causes = (*parent.causes, parent.event.id)
-        if len(causes) > self.maximum_depth:
-            return PutResult(
-                None,
-                "RecursiveInvocationException",
-                f"The event would be the {len(causes)}th of a chain, each put by the handler of the one before; "
-                f"the limit is {self.maximum_depth}.",
-            )
-        return Accepted(
-            event,
-            now,
-            route.subscriptions,
-            0,
-            causes,
-            entry.trace_header or parent.trace_header,
-            entry.event_group_id,
-            route.ordered,
-            (),
-            deduplication,
-            entry.event_bus_name,
-        )
 
     async def forward_events(
         self,
@@ -334,16 +236,9 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
     ) -> list[PutResult]:
         self._refuse_when_closed()
         now = self._clock.now()
-        admitted: list[Accepted | PutResult] = []
-        for event in events:
-            try:
-                route = self._route(event, event_bus_name, principal)
-            except InvalidEventError as error:
-                admitted.append(PutResult(None, error.error_code, error.reason))
-            except NotFoundError as error:
-                admitted.append(PutResult(None, "ResourceNotFoundException", str(error)))
-            else:
-                admitted.append(self._admit_again(event, event_bus_name, route, hops, now, trace_header=trace_header))
+        admitted = self._admission.of_events(
+            events, event_bus_name, now, principal=principal, hops=hops, trace_header=trace_header
+        )
         results = await self._keep(admitted)
         if self._dispatcher.observers:
             self._tell_of_refusals(events, results, now, str(event_bus_name))
@@ -353,34 +248,6 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
         rules = self._rules(event_bus_name)
         self._authorize(event, event_bus_name, principal)
         return rules.route(event)
-
-    def _admit_again(
-        self, event: Event, event_bus_name: str, route: Route, hops: int, now: datetime, *, trace_header: str | None
-    ) -> Accepted:
-        """Keep what is known of an event that a handler of ours hands on."""
-        parent = current_delivery()
-        if parent is None:
-            return Accepted(
-                event,
-                now,
-                route.subscriptions,
-                hops,
-                trace_header=trace_header,
-                ordered=route.ordered,
-                event_bus_name=event_bus_name,
-            )
-        is_same = parent.event.id == event.id
-        return Accepted(
-            event,
-            now,
-            route.subscriptions,
-            hops,
-            parent.causes if is_same else (*parent.causes, parent.event.id),
-            trace_header or parent.trace_header,
-            parent.group if is_same else None,
-            route.ordered,
-            event_bus_name=event_bus_name,
-        )
 
     async def _keep(self, admitted: Sequence[Accepted | PutResult]) -> list[PutResult]:
         """Hand events to the store, and say what became of all of them."""
@@ -444,35 +311,12 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
                 logger.warning("The dead-letter queue %s failed and is tried again: %s", queue, outcome.error_message)
             return outcome
         now = self._clock.now()
-        aftermath = Aftermath(now=now, account=self.account, region=self.region, new_id=lambda: _new_ids(1)[0])
+        aftermath = Aftermath(now=now, account=self.account, region=self.region, new_id=lambda: new_ids(1)[0])
         if isinstance(outcome, Delivered):
-            children = self._admit_children(returned_entries(result), now)
+            children = self._admission.of_returned(returned_entries(result), now)
             return Delivered(outcome.delivery, aftermath.of_success(outcome.delivery, target, result, children))
         assert isinstance(result, Exception)  # noqa: S101 - the dispatcher gives what was raised
         return replace(outcome, follow_ups=aftermath.of_failure(outcome, target, result))
-
-    def _admit_children(self, entries: Sequence[EventEntry], now: datetime) -> tuple[Accepted, ...]:
-        """Make events of entries that a handler returned: all of them, or it has failed.
-
-        Their cause is the delivery being handled. They keep the limits of one call of `put_events`.
-        """
-        children: list[Accepted] = []
-        size = 0
-        for entry, id in zip(entries, _new_ids(len(entries)), strict=True):
-            item = self._admit(entry, id, now, now.replace(microsecond=0), None, by_content=False)
-            if isinstance(item, Accepted):
-                children.append(item)
-                size += entry_size(item.event, has_time=entry.time is not None)
-            elif item.error_code == "RecursiveInvocationException":
-                raise DepthLimitError(item.error_message)
-            else:
-                raise InvalidResultError(f"The event cannot be put: {item.error_code}: {item.error_message}")
-        if len(children) > MAXIMUM_ENTRIES or size > MAXIMUM_REQUEST_SIZE:
-            raise InvalidResultError(
-                f"The target returned {len(children)} events of {size} bytes; at most {MAXIMUM_ENTRIES} of "
-                f"{MAXIMUM_REQUEST_SIZE} bytes can be put at once. Put them with put_events, in several calls."
-            )
-        return tuple(children)
 
     def _target_was_put(self, subscription: Subscription, target: Target) -> None:
         self._subscribers.put(subscription, target)
@@ -562,23 +406,3 @@ def _carrying(trace_header: str | None, entries: Sequence[EventEntry]) -> Sequen
         else entry
         for entry in entries
     ]
-
-
-def _new_ids(count: int) -> list[str]:
-    """Make random UUIDs, version 4 (RFC 9562). `uuid.uuid4` takes three times as long."""
-    digits = os.urandom(16 * count).hex()
-    return [
-        f"{digits[i : i + 8]}-{digits[i + 8 : i + 12]}-4{digits[i + 13 : i + 16]}-"
-        f"{_VARIANT[digits[i + 16]]}{digits[i + 17 : i + 20]}-{digits[i + 20 : i + 32]}"
-        for i in range(0, 32 * count, 32)
-    ]
-
-
-#: The two highest bits of this digit are the variant; the other two stay random.
-_VARIANT: Final = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
-
-
-def _content_hash(event: Event) -> str:
-    parts = (event.source, event.detail_type, *event.resources)
-    content = msgspec.json.encode(parts) + bytes(event.detail_json)
-    return hashlib.sha256(content).hexdigest()

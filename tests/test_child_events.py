@@ -109,8 +109,8 @@ async def test_a_model_without_a_source_is_a_result_like_any_other():
         ([CHILD, EventEntry("aws.ec2", "T", {})], "The event cannot be put: NotAuthorizedForSourceException: Not authorized for the source: names that begin with 'aws.' are reserved."),
         (EventEntry("child", "T", {}, event_bus_name="x"), "The event cannot be put: ResourceNotFoundException: Event bus x does not exist."),
         ([CHILD, None], "The target returned a list of events that also holds a NoneType; all or none are events."),
-        ([CHILD] * 101, "The target returned 101 events of 1616 bytes; at most 100 of 262144 bytes can be put at once. Put them with put_events, in several calls."),
-        ([EventEntry("child", "T", {"n": "x" * 200_000})] * 2, "The target returned 2 events of 400028 bytes; at most 100 of 262144 bytes can be put at once. Put them with put_events, in several calls."),
+        ([CHILD] * 101, "The target returned too much at once: A call takes 1 to 100 entries, got 101. Put it with put_events, in several calls."),
+        ([EventEntry("child", "T", {"n": "x" * 200_000})] * 2, "The target returned too much at once: Total size of the entries in the request is over the limit. (400028 of 262144 bytes) Put it with put_events, in several calls."),
     ],
 )  # fmt: skip
 async def test_events_that_cannot_be_put_are_a_failure_and_none_is_put(result, message):
