@@ -204,13 +204,13 @@ class Admission:
 
 
 def new_ids(count: int) -> list[str]:
-    """Make random UUIDs, version 4 (RFC 9562). `uuid.uuid4` takes three times as long."""
+    """Make random UUIDs, version 4 (RFC 9562), several times as fast as `uuid.uuid4` does."""
     digits = os.urandom(16 * count).hex()
-    return [
-        f"{digits[i : i + 8]}-{digits[i + 8 : i + 12]}-4{digits[i + 13 : i + 16]}-"
-        f"{_VARIANT[digits[i + 16]]}{digits[i + 17 : i + 20]}-{digits[i + 20 : i + 32]}"
-        for i in range(0, 32 * count, 32)
-    ]
+    ids: list[str] = []
+    for start in range(0, 32 * count, 32):
+        id = digits[start : start + 32]
+        ids.append(f"{id[:8]}-{id[8:12]}-4{id[13:16]}-{_VARIANT[id[16]]}{id[17:20]}-{id[20:]}")
+    return ids
 
 
 #: The two highest bits of this digit are the variant; the other two stay random.

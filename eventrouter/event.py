@@ -250,10 +250,10 @@ _DIGITS_AS_ZERO: Final = bytes.maketrans(b"123456789", b"000000000")
 
 
 def _is_suspicious(encoded: bytes) -> bool:
-    # Searches for fixed strings: a regular expression for the same takes ten times as long.
+    # Searches for fixed strings, and from the end: a regular expression takes ten times as long, `in` twice.
     return (
-        b"null" in encoded
-        or b"0000000000000000000" in encoded.translate(_DIGITS_AS_ZERO)
+        encoded.rfind(b"null") >= 0
+        or encoded.translate(_DIGITS_AS_ZERO).rfind(b"0000000000000000000") >= 0
         or (len(encoded) > MAXIMUM_DEPTH and encoded.count(b"[") + encoded.count(b"{") > MAXIMUM_DEPTH)
     )
 

@@ -180,7 +180,7 @@ class Workers:
             Whether others should have their turn.
         """
         ready, judge, clock, set_current = self.ready, self._judge, time.perf_counter, _current.set
-        tracing = judge.tracing
+        tracing, is_observed, outcomes = judge.tracing, bool(judge.observers), self.outcomes
         self.running += 1
         try:
             begin = clock()
@@ -190,7 +190,7 @@ class Workers:
                 worker.delivery = delivery = ready.popleft()
                 if ready and not self._is_called:
                     self.call()  # it comes if this target waits, and finds nothing to do if it does not
-                if judge.observers:
+                if is_observed:
                     judge.started(delivery)
                 set_current(delivery)
                 # A context of its own, so that the next attempt does not see the context variables that this one sets.
@@ -201,7 +201,7 @@ class Workers:
                     coroutine = target.invoke(delivery) if tracing is None else traced(tracing, target, delivery)
                     awaited = context.run(coroutine.send, None)
                 except StopIteration as end:
-                    outcome = self._succeed(delivery, end.value)
+                    outcome = self._succeed(target, delivery, end.value)
                 except Exception as error:  # noqa: BLE001 - a target's code may raise anything; all of it is an outcome
                     # Exception, not BaseException: cancellation is not a failed attempt. The delivery stays with the
                     # store, from which a later attempt gets it.
@@ -213,7 +213,7 @@ class Workers:
                 else:
                     await self._attempt_rest(worker, delivery, Remainder(coroutine, context, awaited))
                     return False
-                self.outcomes.append(outcome)
+                outcomes.append(outcome)
                 now = clock()
                 if now - begin > BLOCKING:
                     _warn_of_blocking(delivery, now - begin)
@@ -243,7 +243,7 @@ class Workers:
                 raise
             outcome = self._fail(delivery, DeliveryError(_CANCELLED_ITSELF))
         else:
-            outcome = self._succeed(delivery, result)
+            outcome = self._succeed(self.target, delivery, result)
         finally:
             self.waiting -= 1
             worker.deadline = math.inf
@@ -256,11 +256,11 @@ class Workers:
         self.outcomes.append(outcome)
         self._wake()
 
-    def _succeed(self, delivery: Delivery, result: object) -> Outcome:
+    def _succeed(self, target: Target, delivery: Delivery, result: object) -> Outcome:
         self._throttled = 0
-        if result is None and not self.target.on_success:
+        if result is None and not target.on_success:
             return Delivered(delivery)
-        return self._judge.succeed(delivery, self.target, result)
+        return self._judge.succeed(delivery, target, result)
 
     def _fail(self, delivery: Delivery, error: Exception) -> Outcome:
         outcome = self._judge.fail(delivery, self.target, error, self._throttled)
