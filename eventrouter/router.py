@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -13,6 +14,7 @@ import anyio
 import anyio.lowlevel
 import msgspec
 
+from eventrouter._host import Host
 from eventrouter.abc import Clock, Observer, Store, SystemClock, Target, Tracing
 from eventrouter.admission import Admission, PutResult, new_ids
 from eventrouter.buses import DEFAULT_BUS, EventBuses
@@ -22,6 +24,7 @@ from eventrouter.delivery._workers import current_delivery
 from eventrouter.destinations import Aftermath, Subscribers, returned_entries
 from eventrouter.errors import (
     BusClosedError,
+    ConflictError,
     InvalidRuleError,
     NotFoundError,
 )
@@ -119,13 +122,44 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
         self._subscribers = Subscribers(self._dispatcher)
         self._is_entered = False
         self._is_open = False
+        self._thread = 0  # whose event loop it runs in
+        self._host: Host | None = None
         self._put_since_turn = 0
 
     # -- life ----------------------------------------------------------------------------------------------------
 
+    async def start(self) -> None:
+        """Do what entering ``async with router`` does, in a task of the event loop's own.
+
+        For frameworks with a hook for starting and one for stopping, which may run in different tasks; elsewhere
+        ``async with`` is the better way, since it cannot be left open.
+
+        Raises:
+            ConflictError: The router is running.
+        """
+        if self._is_entered or self._host is not None:
+            raise ConflictError("The router is running.")
+        self._host = host = Host(self)
+        try:
+            await host.open()
+        except BaseException:
+            self._host = None
+            raise
+
+    async def aclose(self) -> None:
+        """Close a router that `start` has opened, as leaving ``async with router`` does; any task may call this.
+
+        Does nothing when it is closed. Cancelled, it goes on closing in the background.
+        """
+        if self._host is not None:
+            host = self._host
+            await host.close()
+            self._host = None
+
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
         self._is_entered = True
+        self._thread = threading.get_ident()
         error: Exception | None = None
         try:
             async with self._dispatcher.running():
@@ -294,6 +328,10 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
         # would turn a clean shutdown into failed deliveries.
         if not self._is_open and not (self._is_entered and current_delivery() is not None):
             raise BusClosedError("The router is not running; put events inside 'async with router'.")
+        if threading.get_ident() != self._thread:
+            raise BusClosedError(
+                "The router runs in the event loop of another thread; call it there, with anyio.from_thread.run(...)."
+            )
 
     # -- what follows from deliveries ----------------------------------------------------------------------------
 
