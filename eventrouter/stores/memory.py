@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -168,7 +169,8 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._backlogs: dict[Subscription, _Backlog] = {}
-        self._dead_letters: dict[int, DeadLetter] = {}  # in order of their ids
+        self._dead_letters: dict[int, DeadLetter] = {}
+        self._letter_order: list[int] = []  # their ids, rising, and those of some that are gone
         self._published: dict[tuple[str, str], tuple[datetime, str]] = {}  # scope and key -> until, event id
         self._forget: list[tuple[datetime, tuple[str, str]]] = []  # a heap of what to remove from `_published`
         self._events = 0
@@ -322,6 +324,9 @@ class MemoryStore:
         if outcome.is_kept:
             id = next(self._letter_ids)
             self._dead_letters[id] = replace(outcome.dead_letter, id=id)
+            if len(self._letter_order) > 2 * len(self._dead_letters) + 64:
+                self._letter_order = [id for id in self._letter_order if id in self._dead_letters]
+            self._letter_order.append(id)
 
     async def release(self, deliveries: Sequence[Delivery]) -> None:
         """Hand leased deliveries back."""
@@ -357,10 +362,12 @@ class MemoryStore:
         self, *, queue: str | None = None, after: int = 0, limit: int | None = None
     ) -> Sequence[DeadLetter]:
         """List dead letters, oldest first."""
+        order = self._letter_order
+        begin = bisect_right(order, after)  # or reading all of them page by page would take a square of their number
         found = (
             letter
-            for id, letter in self._dead_letters.items()
-            if id > after and (queue is None or letter.queue == queue)
+            for index in range(begin, len(order))
+            if (letter := self._dead_letters.get(order[index])) is not None and (queue is None or letter.queue == queue)
         )
         return list(islice(found, limit))
 

@@ -227,3 +227,99 @@ async def test_memory_follows_what_is_alive():
         await store.settle([Delivered(delivery)])
     assert store._backlogs[A].placed <= 257
     assert not store._backlogs[A].leased
+
+
+async def bury(store, n: int, subscription=A, queue="q") -> list[DeadLetter]:
+    """Give dead letters of *n* events, oldest first."""
+    await store.append([Accepted(make_event({"n": i}), NOON, (subscription,), 2, ("cause",)) for i in range(n)])
+    leased = await lease(store, subscription, limit=n)
+    letters = [replace(letter(delivery), queue=queue, hops=2, causes=("cause",)) for delivery in leased]
+    await store.settle([DeadLettered(delivery, item) for delivery, item in zip(leased, letters, strict=True)])
+    return list(await store.dead_letters(queue=queue))
+
+
+async def test_dead_letters_are_read_page_by_page(store):
+    letters = await bury(store, 5)
+    await bury(store, 2, B, queue="other")
+    assert [item.event.detail["n"] for item in letters] == [0, 1, 2, 3, 4]
+    pages, after = [], 0
+    while len(pages) < 5 and (page := list(await store.dead_letters(queue="q", after=after, limit=2))):
+        pages.append(page)
+        after = page[-1].id
+    assert pages == [letters[:2], letters[2:4], letters[4:]]
+    assert list(await store.dead_letters(after=letters[-1].id, limit=0)) == []
+    assert len(await store.dead_letters()) == 7
+    await store.purge([item.id for item in letters[:4]])
+    assert list(await store.dead_letters(queue="q", limit=1)) == letters[4:]
+
+
+async def test_the_ids_of_dead_letters_rise_and_none_is_given_twice(store):
+    letters = await bury(store, 3)
+    await store.purge([item.id for item in letters])
+    [later] = await bury(store, 1)
+    assert later.id > max(item.id for item in letters)
+
+
+async def test_a_dead_letter_is_replaced_where_it_is(store):
+    first, second = await bury(store, 2)
+    edited = replace(first, event=make_event({"n": 7}))
+    assert await store.replace_dead_letter(edited)
+    assert list(await store.dead_letters()) == [edited, second]
+    await store.purge([first.id])
+    assert not await store.replace_dead_letter(edited)
+    assert list(await store.dead_letters()) == [second]
+
+
+async def test_a_redriven_letter_is_a_new_delivery_to_the_one_that_failed(store):
+    first, second = await bury(store, 2)
+    later = SOON + seconds(3600)
+    assert list(await store.redrive([second.id, second.id, 10**9], now=later)) == [second]
+    assert list(await store.redrive([second.id], now=later)) == []
+    assert list(await store.dead_letters()) == [first]
+    assert await counts(store) == Counts(accepted=2, dead_lettered=1, waiting=1)
+    assert await store.pending() == {A: 1}
+    assert await store.next_due(A) == later
+    assert await lease(store, now=later - seconds(1)) == []
+    [again] = await lease(store, now=later)
+    assert (again.event, again.attempt, again.accepted_at) == (second.event, 1, later)
+    assert (again.hops, again.causes) == (2, ("cause",))
+    assert await lease(store, B, now=later) == []
+    await store.settle([Delivered(again)])
+    assert await counts(store) == Counts(accepted=2, dead_lettered=1, delivered=1)
+
+
+async def test_a_redriven_letter_that_fails_again_is_a_new_letter(store):
+    [item] = await bury(store, 1)
+    await store.redrive([item.id], now=SOON)
+    [again] = await lease(store, now=SOON)
+    await store.settle([DeadLettered(again, letter(again))])
+    [new] = await store.dead_letters()
+    assert new.id > item.id
+    assert new.event == item.event
+    assert await counts(store) == Counts(accepted=1, dead_lettered=1)
+
+
+async def test_purged_letters_are_gone_and_still_accounted_for(store):
+    first, second = await bury(store, 2)
+    assert await store.purge([first.id, first.id, 10**9]) == 1
+    assert await store.purge([first.id]) == 0
+    assert list(await store.redrive([first.id], now=SOON)) == []
+    assert list(await store.dead_letters()) == [second]
+    assert await counts(store) == Counts(accepted=2, dead_lettered=2)
+
+
+async def test_a_letter_on_its_way_to_a_target_leaves_no_copy(store):
+    await store.append([accepted()])
+    [delivery] = await lease(store)
+    await store.settle([DeadLettered(delivery, letter(delivery), (accepted(0, B),), is_kept=False)])
+    assert list(await store.dead_letters()) == []
+    assert await store.pending() == {B: 1}
+
+
+async def test_memory_follows_the_dead_letters_that_are_there():
+    """Neither redrives nor purges leave a trail behind."""
+    store = MemoryStore()
+    for _ in range(50):
+        letters = await bury(store, 20)
+        await store.purge([item.id for item in letters])
+    assert len(store._letter_order) <= 100

@@ -1,5 +1,6 @@
 """Any interleaving of appends, leases and settlements leaves every store's account in balance."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import anyio
@@ -7,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from eventrouter import Delivered, Dropped, MemoryStore, RetryAt, Subscription
+from eventrouter import DeadLetter, DeadLettered, Delivered, Dropped, MemoryStore, RetryAt, Subscription
 from eventrouter.records import Accepted
 from tests.support import NOON, make_event
 
@@ -19,8 +20,13 @@ def run(function, *args, **kwargs):
     return anyio.run(lambda: function(*args, **kwargs))
 
 
+def bury(delivery):
+    letter = DeadLetter("q", delivery.event, delivery.subscription, "", "", "E", "m", None, delivery.attempt - 1, NOON)
+    return DeadLettered(delivery, letter)
+
+
 class StoreMachine(RuleBasedStateMachine):
-    """The model is a dict: delivery id -> (due, token of its live lease, attempts)."""
+    """The model is a dict: delivery id -> (due, token of its live lease, attempts), and a list of the dead letters."""
 
     def __init__(self):
         super().__init__()
@@ -28,7 +34,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.now = NOON
         self.model = {}
         self.leased = []
-        self.ended = 0
+        self.letters = []
+        self.ended = self.dead_lettered = 0
         self.accepted = 0
 
     @rule(subscriptions=st.lists(st.sampled_from(SUBSCRIPTIONS), unique=True))
@@ -57,7 +64,13 @@ class StoreMachine(RuleBasedStateMachine):
         is_live = self.model.get(delivery.id, (None, None))[1] == delivery.token
         outcome = data.draw(
             st.sampled_from(
-                [Delivered(delivery), Dropped(delivery, "", ""), RetryAt(delivery, self.now + by, "", ""), None]
+                [
+                    Delivered(delivery),
+                    Dropped(delivery, "", ""),
+                    RetryAt(delivery, self.now + by, "", ""),
+                    bury(delivery),
+                    None,
+                ]
             )
         )
         if outcome is None:
@@ -72,8 +85,47 @@ class StoreMachine(RuleBasedStateMachine):
             self.model[delivery.id] = (outcome.at, 0, attempts)
         elif outcome is None:
             self.model[delivery.id] = (NOON, 0, attempts - 1)
+        elif isinstance(outcome, DeadLettered):
+            last = self.letters[-1].id if self.letters else 0
+            [letter] = run(self.store.dead_letters, after=last)
+            assert letter == replace(outcome.dead_letter, id=letter.id)
+            self.letters.append(letter)
+            self.dead_lettered += 1
         else:
             self.ended += 1
+
+    @precondition(lambda self: self.letters)
+    @rule(data=st.data(), again=st.booleans())
+    def redrive(self, data, again):
+        chosen = self.choose_letters(data)
+        ids = [letter.id for letter in chosen] * (1 + again)
+        assert list(run(self.store.redrive, ids, now=self.now)) == chosen
+        self.dead_lettered -= len(chosen)
+        self.letters = [letter for letter in self.letters if letter not in chosen]
+
+    @precondition(lambda self: self.letters)
+    @rule(data=st.data())
+    def purge(self, data):
+        chosen = self.choose_letters(data)
+        assert run(self.store.purge, [letter.id for letter in chosen]) == len(chosen)
+        self.letters = [letter for letter in self.letters if letter not in chosen]
+
+    @precondition(lambda self: self.letters)
+    @rule(data=st.data(), message=st.text(max_size=3))
+    def edit(self, data, message):
+        index = data.draw(st.integers(0, len(self.letters) - 1))
+        self.letters[index] = replace(self.letters[index], error_message=message)
+        assert run(self.store.replace_dead_letter, self.letters[index])
+
+    def choose_letters(self, data):
+        return data.draw(st.lists(st.sampled_from(self.letters), unique_by=lambda letter: letter.id))
+
+    @invariant()
+    def dead_letters_are_listed_in_order(self):
+        assert list(run(self.store.dead_letters)) == self.letters
+        middle = self.letters[len(self.letters) // 2].id if self.letters else 0
+        expected = [letter for letter in self.letters if letter.id > middle][:2]
+        assert list(run(self.store.dead_letters, after=middle, limit=2)) == expected
 
     @invariant()
     def everything_is_accounted_for(self):
@@ -82,6 +134,7 @@ class StoreMachine(RuleBasedStateMachine):
         total = ledger.total
         assert total.accepted == self.accepted
         assert total.delivered + total.dropped == self.ended
+        assert total.dead_lettered == self.dead_lettered
         assert total.in_flight == sum(token != 0 for _, token, _ in self.model.values())
 
 
