@@ -13,6 +13,9 @@ from eventrouter.abc import (
     Tracing,
 )
 from eventrouter.admission import PutResult
+from eventrouter.delivery.dead_letters import DeadLetterFilter, DeadLetterGroup
+from eventrouter.delivery.fingerprint import error_fingerprint
+from eventrouter.delivery.redrive import Redrive
 from eventrouter.errors import (
     BusClosedError,
     ConflictError,
@@ -80,6 +83,8 @@ __all__ = [
     "ConflictError",
     "Counts",
     "DeadLetter",
+    "DeadLetterFilter",
+    "DeadLetterGroup",
     "DeadLetterQueue",
     "DeadLettered",
     "Delivered",
@@ -129,6 +134,7 @@ __all__ = [
     "Policy",
     "Postponed",
     "PutResult",
+    "Redrive",
     "ResourceNotFoundError",
     "RetryAt",
     "RetryBudget",
@@ -147,6 +153,7 @@ __all__ = [
     "Tracing",
     "TransformContext",
     "TransformError",
+    "error_fingerprint",
     "idempotent",
     "lint",
 ]

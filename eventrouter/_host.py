@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from contextvars import copy_context
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
+
+if TYPE_CHECKING:
+    import asyncio
 
 #: asyncio keeps only weak references to tasks.
 _running: set[asyncio.Task[None]] = set()
@@ -65,6 +67,8 @@ def _start(function: Callable[[], Coroutine[Any, Any, None]]) -> None:
     if trio is not None and trio.lowlevel.in_trio_run():
         trio.lowlevel.spawn_system_task(function, context=copy_context())
         return
+    import asyncio  # noqa: PLC0415 - importing it takes longer than importing this package
+
     task = asyncio.get_running_loop().create_task(function())
     _running.add(task)
     task.add_done_callback(_running.discard)

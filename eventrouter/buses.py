@@ -30,6 +30,7 @@ class EventBuses(ABC):
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self._buses = {DEFAULT_BUS: RuleSet(DEFAULT_BUS)}
         self._policies: dict[str, Policy] = {}
 
@@ -271,6 +272,12 @@ class EventBuses(ABC):
         )
         if denial is not None:
             raise InvalidEventError(denial.error_message, denial.error_code)
+
+    def _is_declared(self, subscription: Subscription) -> bool:
+        """Say whether there is such a target now."""
+        bus, rule, target_id = subscription
+        rules = self._buses.get(bus)
+        return rules is not None and rule in rules and any(target.id == target_id for target in rules[rule].targets)
 
     def _rules(self, event_bus_name: str) -> RuleSet:
         try:

@@ -18,6 +18,7 @@ from eventrouter._host import Host
 from eventrouter.abc import Clock, Observer, Store, SystemClock, Target, Tracing
 from eventrouter.admission import Admission, PutResult, new_ids
 from eventrouter.buses import DEFAULT_BUS, EventBuses
+from eventrouter.dead_letters import DeadLetters
 from eventrouter.delivery._dispatcher import Dispatcher, count_deliveries
 from eventrouter.delivery._receivers import LastResort
 from eventrouter.delivery._workers import current_delivery
@@ -33,7 +34,6 @@ from eventrouter.observability import Statistics
 from eventrouter.observability._statistics import survey
 from eventrouter.records import (
     Accepted,
-    DeadLetter,
     Delivered,
     Ledger,
     Outcome,
@@ -55,7 +55,7 @@ _REPORT_GRACE: Final = 5.0
 _TURN: Final = 64
 
 
-class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
+class EventRouter(EventBuses, DeadLetters, anyio.AsyncContextManagerMixin):
     """Event buses, their rules, and the delivery of their events.
 
     Declare buses, rules and targets at any time; put events while inside ``async with router``. Leaving the block
@@ -384,14 +384,6 @@ class EventRouter(EventBuses, anyio.AsyncContextManagerMixin):
         return Subscription(event_bus_name, rule_name, target_id)
 
     # -- looking at it -------------------------------------------------------------------------------------------
-
-    async def dead_letters(self, *, queue: str | None = None) -> list[DeadLetter]:
-        """List the dead letters of one dead-letter queue, or all, oldest first.
-
-        Args:
-            queue: A queue's name; that of a target without a named queue is `bus/rule/target`.
-        """
-        return list(await self._store.dead_letters(queue=queue))
 
     async def ledger(self) -> Ledger:
         """Account for every delivery the store ever accepted."""

@@ -231,6 +231,15 @@ class Dispatcher:
         while not self.has_room(subscription) and self._tasks is not None:
             await self._next_end()
 
+    def is_active(self, subscription: Subscription) -> bool:
+        """Say whether the subscription has deliveries that have not ended, as far as this process knows."""
+        return subscription in self._pumps
+
+    async def wait_until(self, is_over: Callable[[], bool]) -> None:
+        """Wait until *is_over* says so, which is asked whenever deliveries have ended, or the dispatcher is stopped."""
+        while self._tasks is not None and not is_over():
+            await self._next_end()
+
     async def _next_end(self) -> None:
         if self._ended.is_set():
             self._ended = anyio.Event()

@@ -37,19 +37,30 @@ class Observers:
     """All observers of a router. False when there are none, so that steps nobody watches cost nothing."""
 
     def __init__(self, observers: Sequence[Observer]) -> None:
-        # Most steps of most events are of no interest to an observer of failures: nothing is made of those.
-        self._receivers: dict[Step, tuple[Observer, ...]] = {
-            step: tuple(observer for observer in observers if step in getattr(observer, "steps", _STEPS))
-            for step in _STEPS
-        }
-        self._is_any = bool(observers)
+        self._set(tuple(observers))
         self._throttled: dict[Subscription, datetime] = {}  # and until when
         # By the ids of deliveries, the oldest first:
         self._begun: dict[int, None] = {}  # the next attempt is again the first
         self._unwritten: dict[int, None] = {}  # the store refused the dead letter
 
+    def add(self, observer: Observer) -> None:
+        """Tell one more."""
+        self._set((*self._observers, observer))
+
+    def remove(self, observer: Observer) -> None:
+        """Tell it no more."""
+        self._set(tuple(other for other in self._observers if other is not observer))
+
+    def _set(self, observers: tuple[Observer, ...]) -> None:
+        self._observers = observers
+        # Most steps of most events are of no interest to an observer of failures: nothing is made of those.
+        self._receivers: dict[Step, tuple[Observer, ...]] = {
+            step: tuple(observer for observer in observers if step in getattr(observer, "steps", _STEPS))
+            for step in _STEPS
+        }
+
     def __bool__(self) -> bool:
-        return self._is_any
+        return bool(self._observers)
 
     def ingested(self, item: Accepted) -> None:
         """Tell of an event that was accepted, and of whom it goes to."""
