@@ -12,9 +12,10 @@ from typing import Annotated, NoReturn
 import anyio
 import typer
 
-from eventrouter.cli import _bench, _lint, _patterns
+from eventrouter.cli import _bench, _dlq, _lint, _patterns
 from eventrouter.cli._report import printable
 from eventrouter.cli._route import Options, route_lines
+from eventrouter.delivery.dead_letters import DeadLetterCriteria
 from eventrouter.errors import EventRouterError
 
 app = typer.Typer(help="EventBridge's rules on the command line.", no_args_is_help=True, pretty_exceptions_enable=False)
@@ -121,6 +122,59 @@ def bench(
     usable.
     """
     _exit(lambda: _bench.bench_rules(rules, events, event_bus_name=event_bus_name, seconds=seconds, everything=all))
+
+
+dlq = typer.Typer(help="Look into a file of dead letters, as route --dead-letters writes it.", no_args_is_help=True)
+app.add_typer(dlq, name="dlq")
+
+_LetterFile = Annotated[Path, typer.Argument(help="File of dead letters: JSON lines with body and attributes.")]
+_OfRule = Annotated[str | None, typer.Option(help="Only letters of rules of this name.")]
+_OfTarget = Annotated[str | None, typer.Option(help="Only letters of targets with this id, or ARN.")]
+_OfCode = Annotated[str | None, typer.Option(help="Only letters with this ERROR_CODE.")]
+_OfFingerprint = Annotated[str | None, typer.Option(help="Only letters with this error, as dlq groups names it.")]
+_OfPattern = Annotated[str | None, typer.Option(help="Only letters whose event matches this event pattern.")]
+
+
+@dlq.command("list")
+def list_dead_letters(
+    file: _LetterFile,
+    rule: _OfRule = None,
+    target: _OfTarget = None,
+    code: _OfCode = None,
+    fingerprint: _OfFingerprint = None,
+    pattern: _OfPattern = None,
+) -> None:
+    """Print dead letters, a line each.
+
+    Exit code: 0 when there are none, 1 when there are some, 2 when the file or an option is not usable.
+    """
+    criteria = _criteria(rule, target, code, fingerprint, pattern)
+    _exit(lambda: _dlq.list_letters(file, **criteria))
+
+
+@dlq.command("groups")
+def group_dead_letters(
+    file: _LetterFile,
+    rule: _OfRule = None,
+    target: _OfTarget = None,
+    code: _OfCode = None,
+    fingerprint: _OfFingerprint = None,
+    pattern: _OfPattern = None,
+) -> None:
+    """Print how many dead letters each rule and target has for each error, the most frequent first.
+
+    Exit code: 0 when there are none, 1 when there are some, 2 when the file or an option is not usable.
+    """
+    criteria = _criteria(rule, target, code, fingerprint, pattern)
+    _exit(lambda: _dlq.group_letters(file, **criteria))
+
+
+def _criteria(
+    rule: str | None, target: str | None, code: str | None, fingerprint: str | None, pattern: str | None
+) -> DeadLetterCriteria:
+    return DeadLetterCriteria(
+        rule_name=rule, target_id=target, error_code=code, fingerprint=fingerprint, event_pattern=pattern
+    )
 
 
 def _exit(run: Callable[[], bool]) -> NoReturn:
