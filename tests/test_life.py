@@ -111,3 +111,15 @@ async def test_another_threads_event_loop_is_told_where_the_router_runs():
         await router.settle_down()
     assert router.closing_report.total.delivered == 1
     assert seen != [threading.get_ident()]
+
+
+async def test_what_goes_wrong_as_a_router_closes_is_said_by_aclose():
+    router = make_router(Scripted(id="t"))
+    await router.start()
+
+    async def fail():
+        raise OSError("no such disk")
+
+    router._store.ledger = fail
+    with pytest.raises(OSError, match="no such disk"):
+        await router.aclose()

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventrouter import InvalidRuleError, RetryPolicy
-from eventrouter.retry import jitter
+from eventrouter import InvalidRuleError, RetryBudget, RetryPolicy
+from eventrouter.retry import RetryAccount, jitter
 from tests.support import NOON, seconds
 
 draws = st.floats(0, 1, exclude_max=True)
@@ -95,3 +95,51 @@ def test_jitter_spreads():
     assert len({jitter(*key) for key in (base, *others)}) == 5
     tenths = [int(10 * jitter(0, str(n), "s", 1)) for n in range(1_000)]
     assert all(60 < tenths.count(tenth) < 140 for tenth in range(10))
+
+
+def test_the_lambda_preset_is_that_of_asynchronous_invocation():
+    policy = RetryPolicy.lambda_async()
+    assert (policy.maximum_retry_attempts, policy.maximum_event_age) == (2, timedelta(hours=6))
+    due = [policy.next_attempt(attempts=n, accepted_at=NOON, now=NOON, draw=0.999999) for n in (1, 2, 3)]
+    assert [round((at - NOON).total_seconds()) for at in due[:2]] == [60, 120]
+    assert due[2] == "MaximumRetryAttempts"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"share": -0.1},
+        {"share": float("inf")},
+        {"share": "much"},
+        {"minimum_per_second": True},
+        {"burst": seconds(0)},
+        {"burst": 10},
+    ],
+)
+def test_a_budget_that_is_none_is_refused(options):
+    with pytest.raises(InvalidRuleError, match="use a"):
+        RetryBudget(**options)
+
+
+@given(
+    share=st.floats(0, 2),
+    rate=st.floats(0, 100),
+    steps=st.lists(st.tuples(st.integers(0, 50), st.floats(0, 20), st.integers(0, 50)), max_size=20),
+)
+def test_no_more_retries_than_the_budget_allows(share, rate, steps):
+    """In all: what is saved up at first, a share of the first attempts, and the minimum for the time that passed."""
+    account = RetryAccount(RetryBudget(share=share, minimum_per_second=rate, burst=seconds(10)), NOON)
+    now, first, spent = NOON, 0, 0
+    for more, passed, wanted in steps:
+        now += seconds(passed)
+        account.earn(more)
+        first += more
+        spent += sum(account.spend(now) for _ in range(wanted))
+        assert spent <= max(1, rate * 10) + share * first + rate * (now - NOON).total_seconds() + 1e-6
+
+
+def test_a_clock_that_goes_back_gives_and_takes_nothing():
+    account = RetryAccount(RetryBudget(share=0, minimum_per_second=1, burst=seconds(1)), NOON)
+    assert account.spend(NOON)
+    assert not account.spend(NOON - seconds(3600))
+    assert not account.spend(NOON - seconds(3600))

@@ -285,8 +285,7 @@ class Dispatcher:
 
     def started(self, delivery: Delivery) -> None:
         """Hear of an attempt that begins."""
-        if self.observers:
-            self.observers.started(delivery, self.clock.now())
+        self.observers.started(delivery, self.clock.now())
 
     def settled(self, pump: Pump, outcomes: Sequence[Outcome], stale: Sequence[Outcome]) -> None:
         """Count outcomes that the store has, let the deliveries that follow from them begin, and tell of them."""
@@ -333,14 +332,13 @@ def _name(delivery: Delivery) -> str:
     return f"event {delivery.event.id} for {delivery.subscription}, attempt {delivery.attempt},"
 
 
-def _log(outcome: Outcome) -> None:
+def _log(outcome: RetryAt | Postponed | DeadLettered | Dropped) -> None:
     name = _name(outcome.delivery)
-    match outcome:
-        case RetryAt():
-            logger.info("%s failed, next one at %s: %s", name, outcome.at.isoformat(), outcome.error_message)
-        case Postponed():
-            logger.info("%s is put off until %s: %s", name, outcome.at.isoformat(), outcome.error_message)
-        case DeadLettered():
-            logger.warning("%s dead-lettered: %s", name, outcome.dead_letter.error_message)
-        case Dropped():
-            logger.error("%s dropped, as its target has no dead-letter queue: %s", name, outcome.error_message)
+    if isinstance(outcome, RetryAt):
+        logger.info("%s failed, next one at %s: %s", name, outcome.at.isoformat(), outcome.error_message)
+    elif isinstance(outcome, Postponed):
+        logger.info("%s is put off until %s: %s", name, outcome.at.isoformat(), outcome.error_message)
+    elif isinstance(outcome, DeadLettered):
+        logger.warning("%s dead-lettered: %s", name, outcome.dead_letter.error_message)
+    else:
+        logger.error("%s dropped, as its target has no dead-letter queue: %s", name, outcome.error_message)

@@ -62,10 +62,11 @@ class Judge(Protocol):
 class _Worker:
     """One of the tasks."""
 
-    __slots__ = ("deadline", "delivery", "scope")
+    __slots__ = ("deadline", "delivery", "scope", "target")
 
-    def __init__(self) -> None:
+    def __init__(self, target: Target) -> None:
         self.delivery: Delivery | None = None  # what it attempts
+        self.target = target  # of that attempt; the next may have another
         self.deadline = math.inf  # of the attempt, in the event loop's time; set when the target begins to wait
         self.scope = anyio.CancelScope()
 
@@ -141,7 +142,7 @@ class Workers:
             self._idle.set()
 
     async def _work(self) -> None:
-        worker = _Worker()
+        worker = _Worker(self.target)
         self._all.add(worker)
         self._is_called = False
         while True:
@@ -154,9 +155,9 @@ class Workers:
                         self._all.remove(worker)
                         return
             if worker.delivery is not None:  # the time limit ended it
-                timeout = self.target.timeout or timedelta(0)
+                timeout = worker.target.timeout or timedelta(0)
                 error = TargetTimeoutError(f"No answer within {timeout.total_seconds():g} s.")
-                self._finish(worker, self._fail(worker.delivery, error))
+                self._finish(worker, self._fail(worker.target, worker.delivery, error))
 
     async def _is_needed_again(self) -> bool:
         """Wait for work, as one worker does so that the next delivery need not wait for a new one; others may go."""
@@ -194,7 +195,8 @@ class Workers:
                     judge.started(delivery)
                 set_current(delivery)
                 # A context of its own, so that the next attempt does not see the context variables that this one sets.
-                target, context = self.target, copy_context()
+                target = worker.target = self.target
+                context = copy_context()
                 try:
                     if target.input is not None:
                         delivery = with_input(delivery, target.input)
@@ -205,11 +207,11 @@ class Workers:
                 except Exception as error:  # noqa: BLE001 - a target's code may raise anything; all of it is an outcome
                     # Exception, not BaseException: cancellation is not a failed attempt. The delivery stays with the
                     # store, from which a later attempt gets it.
-                    outcome = self._fail(delivery, error)
+                    outcome = self._fail(target, delivery, error)
                 except anyio.get_cancelled_exc_class():
                     if _is_being_cancelled():
                         raise
-                    outcome = self._fail(delivery, DeliveryError(_CANCELLED_ITSELF))
+                    outcome = self._fail(target, delivery, DeliveryError(_CANCELLED_ITSELF))
                 else:
                     await self._attempt_rest(worker, delivery, Remainder(coroutine, context, awaited))
                     return False
@@ -226,9 +228,10 @@ class Workers:
 
     async def _attempt_rest(self, worker: _Worker, delivery: Delivery, remainder: Remainder) -> None:
         """See an attempt to its end whose target waits."""
+        target = worker.target
         self.waiting += 1
-        if self.target.timeout is not None:
-            worker.deadline = anyio.current_time() + self.target.timeout.total_seconds()
+        if target.timeout is not None:
+            worker.deadline = anyio.current_time() + target.timeout.total_seconds()
         self._wake()  # to make more ready, and to watch the time limit
         try:
             result = await remainder
@@ -237,13 +240,13 @@ class Workers:
                 # is handed back like any cancelled one: it may come twice, but it is not lost.
                 await anyio.lowlevel.checkpoint_if_cancelled()
         except Exception as error:  # noqa: BLE001 - as above
-            outcome = self._fail(delivery, error)
+            outcome = self._fail(target, delivery, error)
         except anyio.get_cancelled_exc_class():
             if _is_being_cancelled():
                 raise
-            outcome = self._fail(delivery, DeliveryError(_CANCELLED_ITSELF))
+            outcome = self._fail(target, delivery, DeliveryError(_CANCELLED_ITSELF))
         else:
-            outcome = self._succeed(self.target, delivery, result)
+            outcome = self._succeed(target, delivery, result)
         finally:
             self.waiting -= 1
             worker.deadline = math.inf
@@ -262,8 +265,8 @@ class Workers:
             return Delivered(delivery)
         return self._judge.succeed(delivery, target, result)
 
-    def _fail(self, delivery: Delivery, error: Exception) -> Outcome:
-        outcome = self._judge.fail(delivery, self.target, error, self._throttled)
+    def _fail(self, target: Target, delivery: Delivery, error: Exception) -> Outcome:
+        outcome = self._judge.fail(delivery, target, error, self._throttled)
         if isinstance(outcome, Postponed):
             self._throttled += 1
             self.is_resting = True

@@ -42,9 +42,6 @@ class _Entry(msgspec.Struct, gc=False, eq=False):
     token: int = 0  # of its lease
     until: datetime = _NEVER  # the end of its lease
 
-    def __lt__(self, other: _Entry) -> bool:  # for the heap, where one delivery may have two places
-        return self.id < other.id
-
 
 @dataclass(slots=True)
 class _Backlog:
@@ -171,7 +168,7 @@ class MemoryStore:
         self._backlogs: dict[Subscription, _Backlog] = {}
         self._dead_letters: dict[int, DeadLetter] = {}
         self._letter_order: list[int] = []  # their ids, rising, and those of some that are gone
-        self._published: dict[tuple[str, str], tuple[datetime, str]] = {}  # scope and key -> until, event id
+        self._published: dict[tuple[str, str], str] = {}  # scope and key -> event id
         self._forget: list[tuple[datetime, tuple[str, str]]] = []  # a heap of what to remove from `_published`
         self._events = 0
         self._ids = count(1)
@@ -209,14 +206,12 @@ class MemoryStore:
 
     def _publish(self, item: Accepted, deduplication: Deduplication) -> str | None:
         while self._forget and self._forget[0][0] <= item.at:
-            until, key = heapq.heappop(self._forget)
-            if self._published[key][0] == until:
-                del self._published[key]
+            del self._published[heapq.heappop(self._forget)[1]]
         key = (deduplication.scope, deduplication.key)
-        until, id = self._published.get(key, (item.at, ""))
-        if until > item.at:
-            return id
-        self._published[key] = (deduplication.until, item.event.id)
+        earlier = self._published.get(key)
+        if earlier is not None:
+            return earlier
+        self._published[key] = item.event.id
         heapq.heappush(self._forget, (deduplication.until, key))
         return None
 

@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from eventrouter import Delivery, Dropped, InvalidEventError, Ledger, Subscription
+from eventrouter import Delivery, Dropped, InvalidEventError, Ledger, Postponed, Subscription
 from eventrouter.__main__ import main
 from eventrouter.cli import _lines, _route, app
 from eventrouter.cli._report import Reporter, Tally, make_console, print_summary, printable
@@ -225,6 +225,14 @@ def test_targets_receive_the_inputs_of_the_rules_file(files):
     assert (result.exit_code, result.stderr) == (0, "")
     assert "value 7\n" in result.stdout
     assert Path("out.jsonl").read_text() == '"order 7"\n'
+
+
+def test_a_target_that_asks_for_a_pause_is_shown():
+    console = Console(file=io.StringIO(), width=200)
+    delivery = Delivery(1, Subscription("bus", "r", "t"), make_event(), 1, NOON, 0, 1)
+    Reporter(console, None)._report(Postponed(delivery, NOON, "THROTTLING", "closed"))
+    assert console.file.getvalue().startswith("throttled   bus/r -> t  ")
+    assert "closed; next attempt in" in console.file.getvalue()
 
 
 def test_a_target_that_fails_without_a_dead_letter_queue_is_shown():

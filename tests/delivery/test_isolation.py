@@ -1,6 +1,7 @@
 """What an attempt may do without touching the next one, or the router."""
 
 import asyncio
+import functools
 import time
 from contextvars import ContextVar
 
@@ -149,3 +150,86 @@ async def test_a_target_whose_invoke_is_no_coroutine_has_failed():
         await router.settle_down()
         [letter] = await router.dead_letters()
     assert "coroutine" in letter.error_message or "send" in letter.error_message
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_target_that_is_cancelled_by_its_own_doing_has_failed_also_when_it_has_waited():
+    async def work():
+        await anyio.sleep(1)
+        raise asyncio.CancelledError
+
+    target = Scripted(id="t", script=[work])
+    router = make_router(target)
+    async with router:
+        await router.put_events([order()])
+        await router.settle_down()
+    assert [delivery.attempt for delivery in target.seen] == [1, 2]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_cancellation_that_is_the_routers_is_none_of_the_targets():
+    async def work():
+        scope.cancel()
+        raise asyncio.CancelledError
+
+    target = Scripted(id="t", script=[work])
+    router = make_router(target)
+    with anyio.CancelScope() as scope:
+        async with router:
+            await router.put_events([order()])
+            await router.settle_down()
+    assert router.closing_report.total.waiting == 1
+    assert router.closing_report.total.retries == 0
+
+
+async def test_a_target_that_returns_although_its_time_was_up_has_delivered():
+    async def work():
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(10)
+
+    async def swallow():
+        try:
+            await anyio.sleep(100)
+        except anyio.get_cancelled_exc_class():
+            return
+
+    target = Scripted(id="t", script=[work, None, swallow, None], timeout=seconds(5), maximum_concurrency=1)
+    router = make_router(target)
+    async with router:
+        await router.put_events([order() for _ in range(4)])
+        await router.settle_down()
+    assert len(target.seen) == 4
+    assert router.closing_report.total.delivered == 4
+
+
+async def test_a_decorated_async_function_may_give_anything_that_can_be_awaited():
+    class Later:
+        def __await__(self):
+            yield from anyio.sleep(1).__await__()
+            calls.append("done")
+
+    async def handle(event): ...
+
+    @functools.wraps(handle)
+    def wrapped(event):
+        return Later()
+
+    calls = []
+    router = make_router(FunctionTarget(id="t", function=wrapped))
+    async with router:
+        await router.put_events([order()])
+        await router.settle_down()
+    assert calls == ["done"]
+
+
+async def test_an_attempt_is_judged_by_the_target_that_made_it():
+    """A target that is replaced meanwhile has its own timeout from the next attempt on."""
+    slow = Scripted(id="t", script=[lambda: anyio.sleep(50)], timeout=seconds(60))
+    router = make_router(slow)
+    async with router:
+        await router.put_events([order()])
+        await anyio.sleep(1)
+        router.put_targets("r", [Scripted(id="t", timeout=seconds(2), seen=slow.seen)])
+        await router.settle_down()
+    assert len(slow.seen) == 1
+    assert router.closing_report.total.delivered == 1

@@ -6,7 +6,9 @@ import pytest
 from eventrouter import (
     BusClosedError,
     ConflictError,
+    DeadLettered,
     DeadLetterQueue,
+    Delivered,
     InvalidRuleError,
     RetryPolicy,
 )
@@ -306,3 +308,63 @@ async def test_a_full_backlog_is_waited_for():
         await router.settle_down()
     assert redrive.redriven == 6
     assert router.closing_report.total.delivered == 6
+
+
+@pytest.mark.parametrize("end", ["delivered", "dead"])
+async def test_a_canary_whose_end_another_process_saw_is_looked_up(end):
+    target = failing(3)
+    router = make_router(target)
+    async with router:
+        await fail(router, 3)
+        [letter, *_] = await router.dead_letters()
+        router.pause_target("r", "t")
+        ended = []
+
+        async def run():
+            ended.append(await router.redrive(canary=1))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run)
+            await anyio.sleep(1)
+            now = router._clock.now()
+            [delivery] = await router._store.lease(letter.subscription, 1, now=now, until=now + seconds(9))
+            outcome = Delivered(delivery) if end == "delivered" else DeadLettered(delivery, letter)
+            assert list(await router._store.settle([outcome])) == []
+            router.resume_target("r", "t")
+        await router.settle_down()
+    [redrive] = ended
+    assert redrive.state == ("COMPLETED" if end == "delivered" else "CANARY_FAILED")
+    assert redrive.redriven == (3 if end == "delivered" else 1)
+
+
+async def test_a_canary_is_not_misled_by_other_deliveries_of_the_same_target():
+    target = failing(2)
+    router = make_router(target)
+    async with router:
+        await fail(router, 2)
+        router.put_targets("r", [Scripted(id="t", script=[lambda: anyio.sleep(5)], seen=target.seen)])
+
+        async def publish():
+            await anyio.sleep(1)
+            await router.put_events([order(n=9)])
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(publish)
+            redrive = await router.redrive(canary=1)
+        await router.settle_down()
+    assert redrive.state == "COMPLETED"
+
+
+async def test_cancelling_twice_is_cancelling():
+    router = make_router(failing(5))
+    async with router:
+        await fail(router, 5)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: router.redrive(rate=1))
+            await anyio.sleep(1.5)
+            [redrive] = router.running_redrives()
+            redrive.cancel()
+            redrive.cancel()
+            assert redrive.state == "CANCELLING"
+        redrive.cancel()
+        assert redrive.state == "CANCELLED"

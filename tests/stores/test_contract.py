@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
-from eventrouter import DeadLetter, DeadLettered, Delivered, Dropped, MemoryStore, RetryAt, Subscription
-from eventrouter.records import Accepted, Counts, Ledger
+from eventrouter import DeadLetter, DeadLettered, Delivered, Dropped, MemoryStore, Postponed, RetryAt, Subscription
+from eventrouter.records import Accepted, Counts, Deduplication, Ledger
 from tests.support import NOON, make_event, seconds
 
 A, B = Subscription("default", "r", "a"), Subscription("default", "r", "b")
@@ -323,3 +324,89 @@ async def test_memory_follows_the_dead_letters_that_are_there():
         letters = await bury(store, 20)
         await store.purge([item.id for item in letters])
     assert len(store._letter_order) <= 100
+
+
+async def test_a_lease_that_was_settled_after_its_end_does_not_come_again(store):
+    """It had run out, and nobody had taken the delivery yet: the outcome counts."""
+    await store.append([accepted(0), accepted(1)])
+    first, second = await lease(store, until=SOON + seconds(5))
+    later = SOON + seconds(6)
+    assert await lease(store, now=later, limit=0) == []
+    [again] = await lease(store, now=later, limit=1)
+    assert again.id == first.id
+    assert list(await store.settle([Delivered(second)])) == []
+    assert await lease(store, now=later) == []
+    assert list(await store.settle([Delivered(first)])) == [Delivered(first)]
+    assert (await counts(store)).delivered == 1
+
+
+async def test_a_lease_that_was_extended_does_not_end_at_its_old_end(store):
+    await store.append([accepted(0), accepted(1)])
+    first, second = await lease(store, until=SOON + seconds(5))
+    assert list(await store.extend([first], until=SOON + seconds(50))) == []
+    [again] = await lease(store, now=SOON + seconds(6))
+    assert (again.id, again.attempt) == (second.id, 2)
+    assert list(await store.extend([second], until=SOON + seconds(90))) == [second]
+    assert await store.next_due(A) == SOON + seconds(50)
+    assert list(await store.settle([Delivered(first), Delivered(again)])) == []
+    assert await store.next_due(A) is None
+
+
+async def test_a_lease_can_be_extended_after_its_end_if_nobody_took_it(store):
+    await store.append([accepted(0), accepted(1)])
+    first, second = await lease(store, until=SOON + seconds(5))
+    [taken] = await lease(store, now=SOON + seconds(6), limit=1)
+    assert taken.id == first.id
+    assert list(await store.extend([second], until=SOON + seconds(60))) == []
+    assert await lease(store, now=SOON + seconds(7)) == []
+
+
+async def test_events_of_a_group_come_one_at_a_time_and_in_order(store):
+    def member(n, group="g"):
+        return Accepted(make_event({"n": n}), NOON, (A, B), group=group, ordered=(A,))
+
+    await store.append([member(0), member(1), member(2, "h"), member(3)])
+    assert [delivery.event.detail["n"] for delivery in await lease(store, B)] == [0, 1, 2, 3]
+    first, other = await lease(store)
+    assert [delivery.event.detail["n"] for delivery in (first, other)] == [0, 2]
+    await store.settle([RetryAt(first, SOON + seconds(5), "E", "m"), Delivered(other)])
+    assert await lease(store) == []
+    [first] = await lease(store, now=SOON + seconds(5))
+    await store.settle([Dropped(first, "E", "m")])
+    [second] = await lease(store, now=SOON + seconds(5))
+    assert second.event.detail["n"] == 1
+    assert (await counts(store)).waiting == 1
+
+
+async def test_a_clock_that_goes_back_loses_nothing(store):
+    await store.append([accepted(9), accepted(3), accepted(9)])
+    assert len(await lease(store, now=NOON + seconds(3))) == 1
+    assert len(await lease(store, now=NOON + seconds(9))) == 2
+
+
+async def test_what_was_skipped_is_counted_and_never_leased(store):
+    await store.append([Accepted(make_event(), NOON, (B,), skipped=(A,))])
+    assert await lease(store) == []
+    assert await counts(store) == Counts(accepted=1, skipped=1)
+
+
+async def test_an_event_is_published_once_under_a_key_until_that_ends(store):
+    def item(id, at, key="k"):
+        event = msgspec.structs.replace(make_event(), id=id)
+        return Accepted(event, at, (A,), deduplication=Deduplication("default/", key, at + seconds(300)))
+
+    one = item("1", NOON)
+    assert list(await store.append([one, item("2", NOON), item("3", NOON, "other")])) == [None, "1", None]
+    assert list(await store.append([item("4", NOON + seconds(299))])) == ["1"]
+    assert list(await store.append([item("5", NOON + seconds(300))])) == [None]
+    assert list(await store.append([item("6", NOON + seconds(301))])) == ["5"]
+    assert (await counts(store)).accepted == 3
+
+
+async def test_postponed_deliveries_have_not_been_attempted(store):
+    await store.append([accepted()])
+    [delivery] = await lease(store)
+    await store.settle([Postponed(delivery, SOON + seconds(5), "THROTTLING", "m")])
+    assert await counts(store) == Counts(accepted=1, waiting=1)
+    [again] = await lease(store, now=SOON + seconds(5))
+    assert again.attempt == 1

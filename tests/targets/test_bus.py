@@ -1,9 +1,10 @@
 """Buses as targets of rules."""
 
+import anyio
 import pytest
 
 from eventrouter import BusTarget, EventRouter, InputPath, InvalidRuleError, NotFoundError
-from tests.support import EVERYTHING, Scripted, order
+from tests.support import EVERYTHING, Scripted, order, seconds
 from tests.virtual_time import LoopClock
 
 
@@ -64,3 +65,17 @@ async def test_a_bus_that_has_been_removed_is_a_dead_letter_at_once():
         await router.put_events([order()])
     [letter] = await router.dead_letters()
     assert letter.error_code == "NO_RESOURCE"
+
+
+async def test_a_bus_whose_targets_are_full_is_tried_again():
+    stuck = Scripted(id="t", script=[lambda: anyio.sleep(2)] * 9, maximum_backlog=1, maximum_concurrency=1)
+    router = make_buses("b")
+    router.put_timeout = seconds(0)
+    connect(router, "default", "b")
+    router.put_targets("all", [stuck], event_bus_name="b")
+    async with router:
+        await router.put_events([order(), order()])
+        await router.settle_down()
+    assert len(stuck.seen) == 2
+    assert router.closing_report.total.retries >= 1
+    assert router.closing_report.total.dead_lettered == 0
