@@ -18,7 +18,7 @@ from benchmarks.naive import MiscountError
 from benchmarks.plot import Curves, draw
 from benchmarks.report import Section, summary, surroundings
 
-PAGE, PICTURE = "matching-figures.md", "matching-figures.svg"
+PAGE, PICTURE, DELIVERY_PAGE = "matching-figures.md", "matching-figures.svg", "delivery-figures.md"
 HEADER = "<!-- Written by `python -m benchmarks --write`; change the benchmarks, not this page. -->"
 
 
@@ -29,7 +29,6 @@ def matching(curves: Curves, *, is_short: bool) -> Iterator[Section]:
     yield scaling.measure_large_outputs()
     yield changes.measure()
     yield changes.measure_memory()
-    yield delivery.measure()
     # The last, since the Go wheel brings a garbage collector of its own into the process.
     yield peers.measure(curves)
 
@@ -44,19 +43,22 @@ def run(sections: Iterator[Section]) -> list[Section]:
 
 
 def measure_all(directory: Path, *, is_short: bool) -> None:
-    """Measure, print, and write a page and a picture."""
+    """Measure, print, and write two pages and a picture."""
     about = surroundings()
     print(about, end="\n\n")
     curves = Curves()
+    delivered = run(iter([delivery.measure()]))
     sections = run(matching(curves, is_short=is_short))
     counted = operators.count_all()
-    print(f"{counted}\n\n{summary(sections)}")
+    print(f"{counted}\n\n{summary(delivered + sections)}")
     directory.mkdir(parents=True, exist_ok=True)
     page = ["# Matching in figures", HEADER, about + ".", f"![Events a second by number of rules]({PICTURE})"]
     page += [section.markdown() for section in sections] + [counted]
     (directory / PAGE).write_text("\n\n".join(page) + "\n", encoding="utf-8")
+    page = ["# Delivery in figures", HEADER, about + "."] + [section.markdown() for section in delivered]
+    (directory / DELIVERY_PAGE).write_text("\n\n".join(page) + "\n", encoding="utf-8")
     (directory / PICTURE).write_text(draw(curves, scaling.OPERATORS, about), encoding="utf-8")
-    print(f"\nWritten: {directory / PAGE} and {PICTURE}")
+    print(f"\nWritten to {directory}: {PAGE}, {PICTURE} and {DELIVERY_PAGE}")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -5,9 +5,10 @@ import itertools
 import json
 from collections import Counter
 
+import anyio
 import pytest
 
-from benchmarks import aws_events, citylots, workloads
+from benchmarks import aws_events, citylots, delivery, workloads
 from benchmarks.compare import sign_test, verdict
 from benchmarks.families import FAMILIES
 from benchmarks.naive import MiscountError, NaiveCounts, check
@@ -98,3 +99,14 @@ def test_a_miscount_is_told():
 )
 def test_a_difference_counts_that_is_sure_and_large(ratios, word):
     assert verdict(sorted(ratios)[5], sign_test(ratios)) == word
+
+
+@pytest.mark.parametrize("name", delivery.measures())
+def test_every_event_of_a_delivery_benchmark_arrives(name, monkeypatch):
+    monkeypatch.setattr(delivery, "EVENTS", 200)
+    backend, one = delivery.measures()[name]
+    assert anyio.run(one, backend=backend) > 0
+
+
+def test_latencies_are_measured_for_every_event():
+    assert len(anyio.run(delivery.latencies, 3, 0.001, 2)) == 6
