@@ -59,9 +59,22 @@ class Admission:
     route: Callable[[Event, str, str | None], Route]
 
     def of_entries(
-        self, entries: Sequence[EventEntry], now: datetime, *, principal: str | None, by_content: bool
+        self,
+        entries: Sequence[EventEntry],
+        now: datetime,
+        *,
+        received: datetime,
+        principal: str | None,
+        by_content: bool,
     ) -> list[Accepted | PutResult]:
         """Decide about the entries of one call, in their order.
+
+        Args:
+            entries: What is put.
+            now: When, by the time of deliveries.
+            received: When, by the wall clock: the time of events that have none of their own.
+            principal: Who puts them.
+            by_content: Whether they are deduplicated by their content.
 
         Raises:
             InvalidEventError: `ValidationException`: there are too few or too many of them, or they are too large.
@@ -70,7 +83,7 @@ class Admission:
             raise InvalidEventError(
                 f"A call takes 1 to {MAXIMUM_ENTRIES} entries, got {len(entries)}.", "ValidationException"
             )
-        received = now.replace(microsecond=0)
+        received = received.replace(microsecond=0)
         size = 0
         admitted: list[Accepted | PutResult] = []
         for entry, id in zip(entries, new_ids(len(entries)), strict=True):
@@ -187,7 +200,7 @@ class Admission:
         if not entries:
             return ()
         try:
-            admitted = self.of_entries(entries, now, principal=None, by_content=False)
+            admitted = self.of_entries(entries, now, received=now, principal=None, by_content=False)
         except InvalidEventError as error:
             raise InvalidResultError(
                 f"The target returned too much at once: {error.reason} Put it with put_events, in several calls."

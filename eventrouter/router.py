@@ -219,8 +219,10 @@ class EventRouter(EventBuses, DeadLetters, anyio.AsyncContextManagerMixin):
         if self._put_since_turn >= _TURN:  # before anything is accepted, as this may be cancelled
             self._put_since_turn = 0
             await anyio.lowlevel.checkpoint()
-        now = self._clock.now()
-        admitted = self._admission.of_entries(entries, now, principal=principal, by_content=by_content)
+        now = self._dispatcher.clock.now()
+        admitted = self._admission.of_entries(
+            entries, now, received=self._clock.now(), principal=principal, by_content=by_content
+        )
         results = await self._keep(admitted)
         if self._dispatcher.observers:
             self._tell_of_refusals(entries, results, now)
@@ -269,7 +271,7 @@ class EventRouter(EventBuses, DeadLetters, anyio.AsyncContextManagerMixin):
         self, events: Sequence[Event], event_bus_name: str, hops: int, principal: str | None, trace_header: str | None
     ) -> list[PutResult]:
         self._refuse_when_closed()
-        now = self._clock.now()
+        now = self._dispatcher.clock.now()
         admitted = self._admission.of_events(
             events, event_bus_name, now, principal=principal, hops=hops, trace_header=trace_header
         )
@@ -348,7 +350,7 @@ class EventRouter(EventBuses, DeadLetters, anyio.AsyncContextManagerMixin):
                 queue = outcome.delivery.subscription
                 logger.warning("The dead-letter queue %s failed and is tried again: %s", queue, outcome.error_message)
             return outcome
-        now = self._clock.now()
+        now = self._dispatcher.clock.now()
         aftermath = Aftermath(now=now, account=self.account, region=self.region, new_id=lambda: new_ids(1)[0])
         if isinstance(outcome, Delivered):
             children = self._admission.of_returned(returned_entries(result), now)

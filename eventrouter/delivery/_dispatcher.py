@@ -13,6 +13,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from eventrouter.abc import Clock, Observer, Store, Target, Tracing, WhenFull
+from eventrouter.delivery._clock import SteadyClock
 from eventrouter.delivery._conclude import conclude
 from eventrouter.delivery._observe import Observers
 from eventrouter.delivery._pump import Pump
@@ -64,7 +65,8 @@ class Dispatcher:
         follow_up: Callable[[Outcome, Target, object], Outcome],
     ) -> None:
         self.store = store
-        self.clock = clock
+        self._steady = SteadyClock(clock)
+        self.clock: Clock = self._steady
         self.observers = Observers(observers)
         self.tracing = tracing
         self._seed = seed
@@ -138,6 +140,7 @@ class Dispatcher:
         Afterwards attempts in flight are cancelled and their deliveries handed back to the store. The block must
         handle its own exceptions, or they come out in a group.
         """
+        self._steady.restart()
         self._pumps.clear()
         self._parked.clear()
         self._unfinished = 0
