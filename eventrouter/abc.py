@@ -162,6 +162,12 @@ class Target(ABC):
         It runs in a context of its own: context variables that it sets are not seen by the next attempt.
         """
 
+    async def aclose(self) -> None:  # noqa: B027 - most targets hold nothing
+        """Give back what was opened for the event loop that is running, such as connections.
+
+        Called when no attempt is running. May be called again, and `invoke` after it: what is needed is opened anew.
+        """
+
 
 class TargetOptions(TypedDict, total=False):
     """What a decorator takes for the target it makes; see `Target`."""
