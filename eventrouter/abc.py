@@ -165,7 +165,8 @@ class Target(ABC):
     async def aclose(self) -> None:  # noqa: B027 - most targets hold nothing
         """Give back what was opened for the event loop that is running, such as connections.
 
-        Called when no attempt is running. May be called again, and `invoke` after it: what is needed is opened anew.
+        The router calls it when it is left, after all attempts have ended; what it raises is logged. It may be called
+        again, and `invoke` after it: what is needed is opened anew.
         """
 
 

@@ -75,6 +75,7 @@ class Dispatcher:
         self._accounts: dict[str, RetryAccount] = {}  # by bus
         self._tasks: TaskGroup | None = None
         self._targets: dict[Subscription, Target] = {}
+        self._replaced: list[Target] = []  # or removed; to be closed with the others
         self._paused: set[Subscription] = set()
         self._parked: dict[Subscription, int] = {}  # what waits for subscriptions that are not declared
         self._pumps: dict[Subscription, Pump] = {}
@@ -86,6 +87,7 @@ class Dispatcher:
 
     def put_target(self, subscription: Subscription, target: Target) -> None:
         """Deliver to *target* from the next attempt on."""
+        self.remove_target(subscription)
         self._targets[subscription] = target
         pump = self._pumps.get(subscription)
         if pump is not None:
@@ -94,7 +96,9 @@ class Dispatcher:
 
     def remove_target(self, subscription: Subscription) -> None:
         """Expect no new deliveries; those already accepted still go to the target, while the router runs."""
-        self._targets.pop(subscription, None)
+        target = self._targets.pop(subscription, None)
+        if self._tasks is not None and target is not None and type(target).aclose is not Target.aclose:
+            self._replaced.append(target)
 
     def pause(self, subscription: Subscription) -> None:
         """Begin no attempt until `resume`; what runs goes on."""
@@ -165,6 +169,18 @@ class Dispatcher:
                         await pump.close()
                     except Exception:
                         logger.exception("Deliveries for %s come again when their leases end", pump.subscription)
+            with anyio.move_on_after(SETTLE_GRACE, shield=True):
+                await self._close_targets()
+
+    async def _close_targets(self) -> None:
+        """Let each target give back what it holds, after all attempts have ended."""
+        targets = {id(target): target for target in (*self._targets.values(), *self._replaced)}
+        self._replaced.clear()
+        for target in targets.values():
+            try:
+                await target.aclose()
+            except Exception:
+                logger.exception("Target %s could not be closed", target.id)
 
     def notify(self, counts: Mapping[Subscription, int]) -> None:
         """Say that the store has so many new deliveries of each subscription."""

@@ -33,6 +33,10 @@ class RecordReceiver(Target):
             delivery = msgspec.structs.replace(delivery, input=bytes(delivery.event.detail_json))
         return self.target.invoke(delivery)
 
+    async def aclose(self) -> None:
+        """Close the target."""
+        await self.target.aclose()
+
 
 @dataclass(frozen=True, kw_only=True)
 class LastResort(Target):
@@ -49,6 +53,10 @@ class LastResort(Target):
     def invoke(self, delivery: Delivery) -> Coroutine[Any, Any, object]:
         """Call the target."""
         return self.target.invoke(delivery)
+
+    async def aclose(self) -> None:
+        """Close the target."""
+        await self.target.aclose()
 
 
 def _options(target: Target) -> dict[str, Any]:

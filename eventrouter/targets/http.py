@@ -96,7 +96,7 @@ class HttpTarget(Target):
     anything else as JSON. What the event does not have is left out, but a path cannot be filled without it: the
     delivery fails with `TRANSFORM_ERROR`.
 
-    Connections are kept for the next delivery, for each event loop its own, until `aclose`.
+    Connections are kept for the next delivery, for each event loop its own, until the router is left (see `aclose`).
 
     Attributes:
         url: Where to. Each `*` in its path is filled with a value of `path_parameter_values`. Neither `repr` nor error

@@ -1,9 +1,11 @@
 """Leaving the router: refuse, drain, cancel, report."""
 
+from dataclasses import dataclass
+
 import anyio
 import pytest
 
-from eventrouter import BusClosedError, EventEntry, MemoryStore
+from eventrouter import BusClosedError, EventEntry, MemoryStore, Target
 from eventrouter.records import Counts
 from tests.support import Scripted, make_router, order, seconds
 
@@ -174,3 +176,48 @@ async def test_an_attempt_cancelled_at_any_moment_is_handed_back_or_settled():
         total = router.closing_report.total
         assert total.accepted == total.delivered + total.waiting == 1
         assert total.delivered == (steps >= 10)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Closing(Target):
+    log: list[str]
+
+    async def invoke(self, delivery):
+        self.log.append(f"{self.id} invoked")
+        await anyio.sleep(1)
+        self.log.append(f"{self.id} done")
+
+    async def aclose(self):
+        await anyio.sleep(1)
+        self.log.append(f"{self.id} closed")
+        if self.id == "a":
+            raise OSError("broken")
+
+
+async def test_targets_are_closed_once_after_their_last_attempt_even_if_one_cannot(caplog):
+    log = []
+    shared = Closing(id="b", log=log)
+    router = make_router(Closing(id="a", log=log), shared)
+    router.put_rule("other", {"source": ["nobody"]})
+    router.put_targets("other", [shared])
+    with anyio.CancelScope() as scope:
+        async with router:
+            await router.put_events([order()])
+            await anyio.sleep(2)
+            router.remove_targets("r", ["a"])
+            scope.cancel()
+    assert sorted(log[:4]) == ["a done", "a invoked", "b done", "b invoked"]
+    assert sorted(log[4:]) == ["a closed", "b closed"]
+    assert "Target a could not be closed" in caplog.text
+
+
+async def test_destinations_and_dead_letter_targets_are_closed_too():
+    log = []
+    target = Scripted(
+        id="t",
+        on_success=[Closing(id="b", log=log)],
+        dead_letter_queue=Closing(id="c", log=log),
+    )
+    async with make_router(target) as router:
+        await router.put_events([order()])
+    assert sorted(log) == ["b closed", "b done", "b invoked", "c closed"]

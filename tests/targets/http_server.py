@@ -128,7 +128,6 @@ async def deliver(target, entry=None):
     async with make_router(target, clock=None) as router:
         await router.put_events([entry or order(id=7)])
         await router.settle_down()
-    await target.aclose()
     return await router.dead_letters()
 
 

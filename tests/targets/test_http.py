@@ -509,10 +509,24 @@ async def test_no_answer_in_time_is_a_timeout_and_leaves_no_connection():
             await router.settle_down()
             pool = target._session().pool
             assert [connection.is_idle() for connection in pool.connections] == [True]
-        await target.aclose()
     assert recorder.names == ["RetryAt", "Delivered"]
     assert recorder.outcomes[0].error_code == "TIMEOUT"
     assert server.opened == 2
+
+
+async def test_leaving_the_router_closes_connections():
+    async with serve() as server:
+        targets = [server.target(id=name) for name in ("a", "b", "c")]
+        router = make_router(*targets, clock=None)
+        for _ in range(2):
+            async with router:
+                await router.put_events([order()])
+                await router.settle_down()
+                router.put_targets("r", [server.target(id="a")])  # replaces one
+                assert server.is_open == 3
+            await server.is_idle.wait()
+            server.is_idle = anyio.Event()
+    assert len(server.requests) == 6
 
 
 def test_the_time_limit_is_that_of_eventbridge():
