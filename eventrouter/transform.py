@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,7 +54,8 @@ class Input(TargetInput):
     """The same JSON for every event.
 
     Attributes:
-        value: JSON text of at most 8,192 characters. Given any other value than a string, it is that value's text.
+        value: JSON text of at most 8,192 characters, as a string. It may be given as bytes in UTF-8, and any other
+            value stands for its own JSON.
 
     Raises:
         InputTransformerError: It is not JSON, or too long.
@@ -64,8 +66,9 @@ class Input(TargetInput):
     def __post_init__(self) -> None:
         text = self.value
         try:
-            if isinstance(text, str):
+            if isinstance(text, str | bytes):
                 msgspec.json.decode(text)
+                text = text if isinstance(text, str) else text.decode()
             else:
                 text = encode_json(text).decode()
         except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
@@ -190,7 +193,9 @@ class InputFunction(TargetInput):
         except DeliveryError:
             raise
         except Exception as error:
-            raise TransformError(f"The input function {self._name} failed: {type(error).__name__}: {error}") from error
+            # Not str(error): that is foreign code too, and may raise.
+            told = "".join(traceback.format_exception_only(error)).strip()
+            raise TransformError(f"The input function {self._name} failed: {told}") from error
 
 
 #: What a target takes as its `input`.

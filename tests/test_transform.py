@@ -54,6 +54,7 @@ class Model(pydantic.BaseModel):
         ('{"a" : 1.0}', '{"a" : 1.0}'),
         ('{\n  "a": "b\\n"\r\n}', '{   "a": "b\\n"  }'),
         ('"stop"', '"stop"'),
+        (b'"\xc3\xbc"', '"ü"'),
         ([], "[]"),
         (5, "5"),
         (True, "true"),
@@ -80,6 +81,7 @@ def test_changing_the_data_of_an_input_afterwards_changes_nothing():
     [
         ("stop", "Input is not a valid JSON text. at $.Input (JSON is malformed: invalid character (byte 0); a string has quotes in JSON: Input('\"stop\"'))"),
         ("", "is not a valid JSON text."),
+        (b'"\xff"', "is not a valid JSON text."),
         ('{"a": 1} x', "is not a valid JSON text."),
         ('{"a": 1e400}', "is not a valid JSON text."),
         ('"\ud800"', "is not a valid JSON text."),
@@ -92,7 +94,7 @@ def test_changing_the_data_of_an_input_afterwards_changes_nothing():
         ("x" * 8191, "is not a valid JSON text"),
         (["x" * 8189], "Input has 8,193 characters"),
     ],
-    ids=range(13),
+    ids=range(14),
 )  # fmt: skip
 def test_an_input_that_is_not_json_is_refused(value, message):
     with pytest.raises(InputTransformerError) as caught:
@@ -304,6 +306,15 @@ def test_a_map_up_to_its_limits_is_taken():
 # -- functions -------------------------------------------------------------------------------------------------------
 
 
+class TextlessError(Exception):
+    def __str__(self):
+        raise OSError
+
+
+def fails_without_a_text(event):
+    raise TextlessError
+
+
 def total_of(event):
     return {"total": event.detail["total"]}
 
@@ -336,8 +347,9 @@ def test_a_function_gets_an_event_of_its_own():
         (lambda event: float("inf"), "<lambda> failed: ValueError: inf at $ is not a JSON number"),
         (lambda event: object(), "<lambda> failed: ValueError: A object has no JSON form"),
         (functools.partial(int, "x"), "failed: TypeError"),
+        (fails_without_a_text, "fails_without_a_text failed: "),
     ],
-    ids=["raises", "number", "object", "partial"],
+    ids=["raises", "number", "object", "partial", "text"],
 )
 def test_a_function_that_fails_is_an_error_that_says_why(function, message):
     with pytest.raises(TransformError) as caught:
