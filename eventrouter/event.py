@@ -212,9 +212,10 @@ def encode_detail(detail: Detail) -> bytes:
             encoded = _BETWEEN_TOKENS.sub(rb"\1", encoded)
         else:
             encoded = _encoder.encode(detail)
-        if not encoded.startswith(b"{"):
+        if encoded[0] != _OPENING_BRACE:
             raise _malformed("It must be a JSON object")
-        _check_encoded(detail, encoded, "$.detail")
+        if _is_suspicious(encoded):
+            _check_values(msgspec.to_builtins(detail, enc_hook=_encode_other, str_keys=True), "$.detail")
     except InvalidEventError:
         raise
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
@@ -242,6 +243,7 @@ def _check_encoded(value: object, encoded: bytes, path: str) -> None:
         _check_values(msgspec.to_builtins(value, enc_hook=_encode_other, str_keys=True), path)
 
 
+_OPENING_BRACE: Final = ord("{")
 #: A string, which stays, or white space outside of one, which goes.
 _BETWEEN_TOKENS: Final = re.compile(rb'("(?:[^"\\]|\\.)*")|[ \t\n\r]+')
 #: Cheap signs of what JSON cannot hold (msgspec writes NaN and infinities as null) or EventBridge does not take

@@ -282,7 +282,8 @@ class EventRouter(EventBuses, DeadLetters, anyio.AsyncContextManagerMixin):
 
     def _route(self, event: Event, event_bus_name: str, principal: str | None) -> Route:
         rules = self._rules(event_bus_name)
-        self._authorize(event, event_bus_name, principal)
+        if self._policies:
+            self._authorize(event, event_bus_name, principal)
         return rules.route(event)
 
     async def _keep(self, admitted: Sequence[Accepted | PutResult]) -> list[PutResult]:

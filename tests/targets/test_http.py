@@ -435,7 +435,8 @@ async def test_a_body_without_end_is_not_read_to_the_end():
 
     async with serve(endless) as server:
         await send(server.target())
-        await server.is_idle.wait()
+        with anyio.fail_after(5):
+            await server.is_idle.wait()
     assert 1024 * 1024 <= sent < 64 * 1024 * 1024
 
 
@@ -475,7 +476,8 @@ async def test_connections_are_used_again_until_the_target_is_closed():
         assert (server.opened, server.is_open) == (1, 1)
         await target.aclose()
         await target.aclose()
-        await server.is_idle.wait()
+        with anyio.fail_after(5):
+            await server.is_idle.wait()
         await send(target)
         assert server.opened == 2
 
@@ -524,7 +526,8 @@ async def test_leaving_the_router_closes_connections():
                 await router.settle_down()
                 router.put_targets("r", [server.target(id="a")])  # replaces one
                 assert server.is_open == 3
-            await server.is_idle.wait()
+            with anyio.fail_after(5):
+                await server.is_idle.wait()
             server.is_idle = anyio.Event()
     assert len(server.requests) == 6
 

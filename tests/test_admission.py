@@ -1,0 +1,27 @@
+"""Ids of events."""
+
+import uuid
+from collections import Counter
+
+import pytest
+
+from eventrouter.admission import new_ids
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 15, 16, 17, 100])
+def test_ids_are_random_uuids_of_version_4(count):
+    ids = new_ids(count)
+    assert len(set(ids)) == count
+    for id in ids:
+        assert str(uuid.UUID(id)) == id
+        assert uuid.UUID(id).version == 4
+        assert uuid.UUID(id).variant == uuid.RFC_4122
+
+
+@pytest.mark.parametrize("count", [1, 100])
+def test_every_digit_but_the_version_takes_all_its_values(count):
+    ids = [id for _ in range(2_000 // count) for id in new_ids(count)]
+    for place, digits in enumerate(zip(*ids, strict=True)):
+        values = set(Counter(digits))
+        expected = {8: "-", 13: "-", 18: "-", 23: "-", 14: "4", 19: "89ab"}.get(place, "0123456789abcdef")
+        assert values == set(expected)
