@@ -25,6 +25,7 @@ from eventrouter import (
     Metrics,
 )
 
+TITLE = "Delivery"
 EVENTS = 5_000
 BATCH = 100  # entries a call, as many as one call takes
 ROUNDS = 5
@@ -186,7 +187,7 @@ def measure(rounds: int = ROUNDS) -> Section:
                 taken[name].append(anyio.run(one, backend=backend))
     figures = {name: Figure(tuple(values[1:])) for name, values in taken.items()}
     section = Section(
-        "Delivery",
+        TITLE,
         f"In memory, {EVENTS:,} events of {len(ENTRY.detail)} fields with a list of 10 objects, {BATCH} entries a call "
         f"unless it says otherwise; medians of {rounds} rounds. The floor feeds the same handler from a bare memory "
         "object stream, which neither encodes, checks, matches nor keeps an event.",
