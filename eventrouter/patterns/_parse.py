@@ -5,6 +5,7 @@ The order of the checks is event-ruler's: the first problem of the document is t
 
 from __future__ import annotations
 
+import sys
 from typing import Final, NamedTuple
 
 from eventrouter.patterns._cursor import Cursor, shown
@@ -65,7 +66,7 @@ class Parser:
     def _fields(self, place: _Place) -> Task[Fields]:
         members: list[tuple[str, Fields | Alternatives | AnyOf]] = []
         start = self._cursor.reader.offset
-        for name in self._cursor.reader.names():
+        for name in map(sys.intern, self._cursor.reader.names()):  # the same few in thousands of patterns
             inner = self._inside(place, name)
             self._cursor.steps.append(name)
             if name == "$or":

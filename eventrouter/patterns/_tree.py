@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -67,7 +68,8 @@ def _expanded(fields: Fields, path: str | None, rules: _Rules) -> Task[_Rules]:
                 multiplied += yield _expanded(branch, path, [rule.copy() for rule in rules])
             rules = multiplied
             continue
-        full = name if path is None else f"{path}.{name}"
+        # One string for all rules that look at the field: there may be 100,000 of them.
+        full = sys.intern(name if path is None else f"{path}.{name}")
         if isinstance(node, Fields):
             rules = yield _expanded(node, full, rules)
             continue
