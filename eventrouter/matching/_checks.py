@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
+from weakref import WeakValueDictionary
 
 from eventrouter.patterns import AnythingBut, ContentFilter, Exactly, Exists, Literal, Numeric, Prefix, Suffix
 
@@ -71,7 +72,8 @@ def make_check(fields: Fields) -> tuple[Check, tuple[Any, ...]]:
     Its code depends on the kinds of the tests only, and is compiled once for each combination.
     """
     planned = sorted(
-        ((*_plan(filters), slot) for slot, filters in fields), key=lambda plan: _EXPRESSIONS_BY_COST.index(plan[0])
+        ((*_plan(slot, filters), slot) for slot, filters in fields),
+        key=lambda plan: _EXPRESSIONS_BY_COST.index(plan[0]),
     )
     if len(planned) > _MAXIMUM_COMPILED:
         return _all_of, tuple(make_check((field,)) for field in fields)
@@ -101,11 +103,11 @@ _EXPRESSIONS: Final = {
 _EXPRESSIONS_BY_COST: Final = list(_EXPRESSIONS)
 
 
-def _plan(filters: Filters) -> tuple[str, Any]:  # noqa: PLR0911 - one for each kind
+def _plan(slot: int, filters: Filters) -> tuple[str, Any]:  # noqa: PLR0911 - one for each kind
     """Give the kind of the check of one field, and its constants."""
     if len(filters) > 1:
         texts = [text_of(test) for test in filters]
-        return ("texts", frozenset(texts)) if None not in texts else ("other", _any_of(filters))
+        return ("texts", frozenset(texts)) if None not in texts else ("other", _shared(slot, filters))
     [test] = filters
     text = text_of(test)
     if text is not None:
@@ -120,7 +122,7 @@ def _plan(filters: Filters) -> tuple[str, Any]:  # noqa: PLR0911 - one for each 
         return ("prefix" if kind is Prefix else "suffix"), test.text  # type: ignore[attr-defined]
     if kind is AnythingBut and all(type(excluded) is Exactly for excluded in test.excluded):  # type: ignore[attr-defined]
         return "but", frozenset(excluded.text for excluded in test.excluded)  # type: ignore[attr-defined]
-    return "other", _any_of(filters)
+    return "other", _shared(slot, filters)
 
 
 def is_extreme(test: Numeric) -> bool:
@@ -143,10 +145,40 @@ def accepts_any(filters: Filters) -> Callable[[Any], bool]:
     return lambda value: any(test.accepts(value) for test in filters)
 
 
-def _any_of(filters: Filters) -> Callable[[Any], bool]:
-    may_be_absent = _MISSING in filters
-    accepts = accepts_any(filters)
-    return lambda value: may_be_absent if value is ABSENT else accepts(value)
+class _Test:
+    """The tests of one field that are neither quick nor written in line, shared by all rules that have them.
+
+    The answer for the last value is kept: the candidates of one event ask about the same object, so it is tested once
+    for all of them. A value is a leaf and does not change; threads that disturb each other only test it again.
+    """
+
+    __slots__ = ("__weakref__", "_accepts", "_last", "_may_be_absent")
+
+    def __init__(self, filters: Filters) -> None:
+        self._accepts = accepts_any(filters)
+        self._may_be_absent = _MISSING in filters
+        self._last: tuple[Any, bool] = (_NOTHING, False)
+
+    def __call__(self, value: Any) -> bool:
+        last = self._last  # read once: another thread may put another pair there
+        if last[0] is value:
+            return last[1]
+        passes = self._may_be_absent if value is ABSENT else self._accepts(value)
+        self._last = (value, passes)
+        return passes
+
+
+#: What no event holds.
+_NOTHING: Final = object()
+#: By slot and tests, as long as some rule has them.
+_tests: Final[WeakValueDictionary[tuple[int, Filters], _Test]] = WeakValueDictionary()
+
+
+def _shared(slot: int, filters: Filters) -> _Test:
+    test = _tests.get((slot, filters))
+    if test is None:
+        test = _tests[slot, filters] = _Test(filters)
+    return test
 
 
 @lru_cache(maxsize=1_000)

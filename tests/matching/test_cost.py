@@ -1,5 +1,6 @@
 """What a match costs follows what comes near, not what there is: counted in steps, not in time."""
 
+import gc
 import json
 import sys
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from eventrouter import Matcher, Pattern
+from eventrouter.matching import _checks
 
 #: Measuring coverage would double its time, and what it runs is covered by the tests of each part.
 pytestmark = pytest.mark.no_cover
@@ -110,3 +112,35 @@ def test_elements_that_have_to_go_together_are_not_tried_in_pairs(rules):
         assert found == []
         counts.append(len(calls))
     assert counts[2] < 3 * counts[1] < 9 * counts[0]
+
+
+@pytest.mark.parametrize("shared", [{"wildcard": "*b*c*"}, {"numeric": [">", 1, "<", 9]}, {"cidr": "10.0.0.0/8"}])
+@pytest.mark.parametrize("method", ["match", "match_json"])
+def test_what_many_rules_ask_of_a_field_is_tested_once_an_event(shared, method):
+    """Candidates from different buckets, here of prefixes that all fit, have the same test left."""
+    values = {"wildcard": "abacad", "numeric": 5, "cidr": "10.1.2.3"}
+    value = values[next(iter(shared))]
+    matcher = Matcher()
+    for number in range(1, 201):
+        matcher.add(number, Pattern.parse({"x": [{"prefix": "a" * number}], "z": [shared]}))
+    for event, expected in (
+        ({"x": "a" * 300, "z": value}, 200),
+        ({"x": "a" * 300, "z": "never"}, 0),
+        ({"x": "a" * 100, "z": value}, 100),
+    ):
+        found, calls = calls_of(matcher, method, event if method == "match" else json.dumps(event))
+        assert len(found) == expected
+        tests = [name for name in calls if "accepts" in str(name)]
+        assert len(tests) <= 2, tests
+
+
+def test_shared_tests_go_with_the_rules_that_have_them():
+    matcher = Matcher()
+    for number in range(100):
+        matcher.add(number, Pattern.parse({"x": [{"prefix": "a" * number}], "z": [{"wildcard": f"*b{number}*c*"}]}))
+    matcher.match({"x": "a" * 99, "z": "b1c"})
+    held = len(_checks._tests)
+    for number in range(100):
+        matcher.remove(number)
+    gc.collect()
+    assert len(_checks._tests) <= held - 100
