@@ -111,7 +111,7 @@ def run_together(*tasks):
 
     def run(task):
         try:
-            barrier.wait()
+            barrier.wait(timeout=20)
             task()
         except BaseException as error:  # noqa: BLE001 - it is raised below, in the thread of the test
             errors.append(error)
