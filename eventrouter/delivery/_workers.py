@@ -171,7 +171,7 @@ class Workers:
         self._is_called = False
         return not self._is_over
 
-    async def _attempt_many(self, worker: _Worker) -> bool:  # noqa: C901 - hot: every delivery passes here
+    async def _attempt_many(self, worker: _Worker) -> bool:  # noqa: C901, PLR0912 - hot: every delivery passes here
         """Make attempts one after the other, until one of them waited or there are none.
 
         A target that never waits is called with nothing around it: neither a time limit nor a cancellation could reach
@@ -200,7 +200,10 @@ class Workers:
                 try:
                     if target.input is not None:
                         delivery = with_input(delivery, target.input)
-                    coroutine = target.invoke(delivery) if tracing is None else traced(tracing, target, delivery)
+                    try:
+                        coroutine = target.invoke(delivery) if tracing is None else traced(tracing, target, delivery)
+                    except StopIteration as error:  # of its own, and not the end of what it would have run
+                        raise RuntimeError(_STOPPED) from error
                     awaited = context.run(coroutine.send, None)
                 except StopIteration as end:
                     outcome = self._succeed(target, delivery, end.value)
@@ -240,7 +243,13 @@ class Workers:
                 # is handed back like any cancelled one: it may come twice, but it is not lost.
                 await anyio.lowlevel.checkpoint_if_cancelled()
         except Exception as error:  # noqa: BLE001 - as above
+            if not worker.scope.cancel_called:
+                await anyio.lowlevel.checkpoint_if_cancelled()  # it failed to clean up after itself: not an attempt
             outcome = self._fail(target, delivery, error)
+        except BaseExceptionGroup as group:
+            if _is_of_cancellation(group):
+                await anyio.lowlevel.checkpoint_if_cancelled()
+            raise
         except anyio.get_cancelled_exc_class():
             if _is_being_cancelled():
                 raise
@@ -275,6 +284,7 @@ class Workers:
         return outcome
 
 
+_STOPPED: Final = "The target raised StopIteration."
 #: asyncio only: the target awaited something that somebody else cancelled.
 _CANCELLED_ITSELF: Final = "The target cancelled itself."
 
@@ -282,6 +292,12 @@ _CANCELLED_ITSELF: Final = "The target cancelled itself."
 def _is_being_cancelled() -> bool:
     """Say whether a cancellation is ours: the time limit's, or the router's."""
     return anyio.current_effective_deadline() == -math.inf
+
+
+def _is_of_cancellation(group: BaseExceptionGroup) -> bool:
+    """Say whether a task group of the target's was cancelled, and something failed as it cleaned up (trio only)."""
+    cancelled, others = group.split(anyio.get_cancelled_exc_class())
+    return cancelled is not None and isinstance(others, ExceptionGroup)
 
 
 def _warn_of_blocking(delivery: Delivery, seconds: float) -> None:
