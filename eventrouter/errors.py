@@ -173,6 +173,8 @@ class DeliveryError(EventRouterError):
 
     def __init__(self, *args: object, retry_after: timedelta | None = None) -> None:
         super().__init__(*args)
+        if not isinstance(retry_after, timedelta | None):
+            raise TypeError(f"retry_after is {retry_after!r}; use a timedelta")
         self.retry_after = retry_after
 
     def __reduce__(self) -> tuple[object, ...]:

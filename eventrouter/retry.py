@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, Self, TypeAlias
+from typing import Final, Literal, Self, TypeAlias
 
 from eventrouter.errors import InvalidRuleError
+
+#: No wait is longer, whatever is asked for: the calendar has an end.
+LONGEST_WAIT: Final = timedelta(days=3_650)
 
 #: Why there is no next attempt, in EventBridge's words.
 ExhaustedRetryCondition: TypeAlias = Literal["MaximumRetryAttempts", "MaximumEventAgeInSeconds"]
@@ -86,7 +89,7 @@ class RetryPolicy:
         """
         if attempts > self.maximum_retry_attempts:
             return "MaximumRetryAttempts"
-        due = now + max(self._wait(attempts, draw), at_least)
+        due = now + min(max(self._wait(attempts, draw), at_least), LONGEST_WAIT)
         if due - accepted_at > self.maximum_event_age:
             return "MaximumEventAgeInSeconds"
         return due

@@ -196,7 +196,7 @@ class Pump:
             if isinstance(outcome, Postponed) and outcome.error_code != "RETRY_BUDGET"
         ]
         if rest:
-            self._rests_until = max(rest)
+            self._rests_until = max(rest) if self._rests_until is None else max(self._rests_until, *rest)
         self._settle_again_at = None
         batch = self.workers.outcomes[:]
         refused: list[Outcome] = []
