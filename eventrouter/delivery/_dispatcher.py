@@ -92,6 +92,7 @@ class Dispatcher:
         pump = self._pumps.get(subscription)
         if pump is not None:
             pump.put_target(target, is_paused=subscription in self._paused)
+            self._ended.set()  # there may be more room, or less to wait for
         self.notify({subscription: self._parked.pop(subscription, 0)})
 
     def remove_target(self, subscription: Subscription) -> None:
@@ -114,6 +115,7 @@ class Dispatcher:
         pump = self._pumps.get(subscription)
         if pump is not None:
             pump.put_target(pump.workers.target, is_paused=subscription in self._paused)
+            self._ended.set()  # whoever waits for all but what is paused counts again
 
     @property
     def parked(self) -> frozenset[Subscription]:
@@ -329,6 +331,8 @@ class Dispatcher:
             self.notify(count_deliveries(outcome.follow_ups))
         if ended:
             self._count_ended(pump, ended)
+        elif pump.is_paused:
+            self._ended.set()  # what a pause let go on has failed: nobody need wait for it any more
         if self.observers:
             self.observers.settled(outcomes, self.clock.now())
 
