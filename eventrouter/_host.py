@@ -31,6 +31,11 @@ class Host:
         self._closed = anyio.Event()
         self._error: Exception | None = None
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the context manager has been left, by `close` or by itself."""
+        return self._closed.is_set()
+
     async def open(self) -> None:
         """Enter the context manager. Raises what entering it raises; cancelled meanwhile, it is left again."""
         _start(self._run)

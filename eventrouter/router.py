@@ -137,7 +137,7 @@ class EventRouter(EventBuses, DeadLetters, anyio.AsyncContextManagerMixin):
         Raises:
             ConflictError: The router is running.
         """
-        if self._is_entered or self._host is not None:
+        if self._is_entered or (self._host is not None and not self._host.is_closed):
             raise ConflictError("The router is running.")
         self._host = host = Host(self)
         try:
@@ -153,8 +153,11 @@ class EventRouter(EventBuses, DeadLetters, anyio.AsyncContextManagerMixin):
         """
         if self._host is not None:
             host = self._host
-            await host.close()
-            self._host = None
+            try:
+                await host.close()
+            finally:
+                if self._host is host and host.is_closed:  # another task may have closed and opened it meanwhile
+                    self._host = None
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
@@ -295,7 +298,13 @@ class EventRouter(EventBuses, DeadLetters, anyio.AsyncContextManagerMixin):
             admitted = await self._make_room(admitted, full)
             accepted = [item for item in admitted if isinstance(item, Accepted)]
             counts = count_deliveries(accepted)
-        duplicates = await self._store.append(accepted)
+        try:
+            duplicates = await self._store.append(accepted)
+        except BaseException:
+            # It may have happened even so, when it was cancelled or its answer was lost. A pump that finds nothing
+            # ends; deliveries that nobody looks for would wait until the router is started again.
+            self._dispatcher.notify(counts)
+            raise
         if any(duplicates):
             counts = count_deliveries([item for item, earlier in zip(accepted, duplicates, strict=True) if not earlier])
         self._dispatcher.notify(counts)
