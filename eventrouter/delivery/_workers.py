@@ -229,7 +229,9 @@ class Workers:
             self._wake()
         return True
 
-    async def _attempt_rest(self, worker: _Worker, delivery: Delivery, remainder: Remainder) -> None:
+    async def _attempt_rest(  # noqa: C901 - each way in which an attempt may end
+        self, worker: _Worker, delivery: Delivery, remainder: Remainder
+    ) -> None:
         """See an attempt to its end whose target waits."""
         target = worker.target
         self.waiting += 1
