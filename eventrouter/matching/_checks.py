@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias, cast
 from weakref import WeakValueDictionary
 
 from eventrouter.patterns import AnythingBut, ContentFilter, Exactly, Exists, Literal, Numeric, Prefix, Suffix
@@ -14,8 +14,19 @@ from eventrouter.patterns import AnythingBut, ContentFilter, Exactly, Exists, Li
 Filters: TypeAlias = tuple[ContentFilter, ...]
 #: Fields of a rule, each by its slot.
 Fields: TypeAlias = tuple[tuple[int, Filters], ...]
-#: Says of the values of an event, by slot, whether fields fit, with the constants that belong to it.
-Check: TypeAlias = Callable[[Any, tuple[Any, ...]], bool]
+
+
+class Check(Protocol):
+    """Says whether fields fit, with the constants that belong to it.
+
+    Attributes:
+        several: Does so where fields may have several values. A function's attribute, as most calls do without.
+    """
+
+    several: Callable[[Many, tuple[Any, ...]], bool]
+
+    def __call__(self, values: Any, constants: tuple[Any, ...], /) -> bool:
+        """Say it of the values of an event, by slot."""
 
 
 class _Absent:
@@ -47,27 +58,19 @@ class Many:
     Attributes:
         values: The distinct values of each field that has any.
         uncertain: The fields that may be absent though they have values, as these stand in elements of an array.
+        answers: What shared tests have said of them.
     """
 
-    __slots__ = ("uncertain", "values")
+    __slots__ = ("answers", "uncertain", "values")
 
     def __init__(self, values: Values, uncertain: frozenset[int] = frozenset()) -> None:
         self.values = values
         self.uncertain = uncertain
-
-    def may_pass(self, slot: int, filters: Filters) -> bool:
-        """Say whether some value passes, or none is wanted and there may be none."""
-        values = self.values[slot]
-        if values is ABSENT or slot in self.uncertain:
-            if _MISSING in filters:
-                return True
-            if values is ABSENT:
-                return False
-        return any(test.accepts(value) for value in values for test in filters)
+        self.answers: dict[_Test, bool] = {}
 
 
 def make_check(fields: Fields) -> tuple[Check, tuple[Any, ...]]:
-    """Give the check of fields of which none has several values, and the constants that it is to be called with.
+    """Give the check of fields, and the constants that it is to be called with.
 
     Its code depends on the kinds of the tests only, and is compiled once for each combination.
     """
@@ -76,7 +79,7 @@ def make_check(fields: Fields) -> tuple[Check, tuple[Any, ...]]:
         key=lambda plan: _EXPRESSIONS_BY_COST.index(plan[0]),
     )
     if len(planned) > _MAXIMUM_COMPILED:
-        return _all_of, tuple(make_check((field,)) for field in fields)
+        return cast("Check", _all_of), tuple(make_check((field,)) for field in fields)
     # A tuple of constants takes a third of the room of a closure over them.
     constants = tuple(part for _, constant, slot in planned for part in (slot, constant))
     return _compiled(tuple(kind for kind, _, _ in planned)), constants
@@ -86,19 +89,26 @@ def _all_of(values: Any, checks: Any) -> bool:
     return all(check(values, constants) for check, constants in checks)
 
 
-#: The expression of each kind, cheapest first; `v` is the value, `c` the constants.
+cast("Check", _all_of).several = lambda many, checks: all(check.several(many, constants) for check, constants in checks)
+
+#: The expression of each kind, cheapest first: of the value, which is `v` when named again, and a constant.
 _EXPRESSIONS: Final = {
-    "text": "values[{slot}] == {c}",
-    "texts": "(type(v := values[{slot}]) is str and v in {c})",
-    "number": "(type(v := values[{slot}]) in NUMBERS and v == {c})",
-    ">": "(type(v := values[{slot}]) in NUMBERS and v > {c})",
-    ">=": "(type(v := values[{slot}]) in NUMBERS and v >= {c})",
-    "<": "(type(v := values[{slot}]) in NUMBERS and v < {c})",
-    "<=": "(type(v := values[{slot}]) in NUMBERS and v <= {c})",
-    "prefix": "(type(v := values[{slot}]) is str and v.startswith({c}))",
-    "suffix": "(type(v := values[{slot}]) is str and v.endswith({c}))",
-    "but": "((v := values[{slot}]) is not ABSENT and v not in {c})",
-    "other": "{c}(values[{slot}])",
+    "text": "{value} == {c}",
+    "texts": "type({value}) is str and v in {c}",
+    "number": "type({value}) in NUMBERS and v == {c}",
+    ">": "type({value}) in NUMBERS and v > {c}",
+    ">=": "type({value}) in NUMBERS and v >= {c}",
+    "<": "type({value}) in NUMBERS and v < {c}",
+    "<=": "type({value}) in NUMBERS and v <= {c}",
+    "prefix": "type({value}) is str and v.startswith({c})",
+    "suffix": "type({value}) is str and v.endswith({c})",
+    "but": "{value} is not ABSENT and v not in {c}",
+    "other": "{c}.passes({value})",
+}
+#: Those that are quicker, or different, where there are several values.
+_SEVERAL: Final = {
+    "text": "{c} in many.values.get({slot}, ())",
+    "other": "{c}.passes_any_of(many, {slot})",
 }
 _EXPRESSIONS_BY_COST: Final = list(_EXPRESSIONS)
 
@@ -145,49 +155,97 @@ def accepts_any(filters: Filters) -> Callable[[Any], bool]:
     return lambda value: any(test.accepts(value) for test in filters)
 
 
-class _Test:
-    """The tests of one field that are neither quick nor written in line, shared by all rules that have them.
+#: What no event holds.
+_NOTHING: Final = object()
 
-    The answer for the last value is kept: the candidates of one event ask about the same object, so it is tested once
-    for all of them. A value is a leaf and does not change; threads that disturb each other only test it again.
+
+class _Field:
+    """The value of a field that its shared tests were last asked about, and a token that stands for it.
+
+    The value is kept here and not in the tests, so that a field keeps one and not as many as it has tests.
     """
 
-    __slots__ = ("__weakref__", "_accepts", "_last", "_may_be_absent")
+    __slots__ = ("__weakref__", "last")
+
+    def __init__(self) -> None:
+        self.last: tuple[Any, object] = (_NOTHING, None)
+
+
+class _Test:
+    """The tests of one field that are neither quick nor written in line; one object for all rules that have them."""
+
+    __slots__ = ("__weakref__", "_accepts", "_answer", "_field", "_may_be_absent")
 
     def __init__(self, filters: Filters) -> None:
         self._accepts = accepts_any(filters)
         self._may_be_absent = _MISSING in filters
-        self._last: tuple[Any, bool] = (_NOTHING, False)
 
-    def __call__(self, value: Any) -> bool:
-        last = self._last  # read once: another thread may put another pair there
-        if last[0] is value:
-            return last[1]
-        passes = self._may_be_absent if value is ABSENT else self._accepts(value)
-        self._last = (value, passes)
-        return passes
+    def passes(self, value: Any) -> bool:
+        """Say whether a value passes, or that there is none."""
+        return self._may_be_absent if value is ABSENT else self._accepts(value)
+
+    def passes_any_of(self, many: Many, slot: int) -> bool:
+        """Say whether some value passes, or none is wanted and there may be none; found out once for each event."""
+        answer = many.answers.get(self)
+        if answer is None:
+            values = many.values.get(slot, ())
+            answer = self._may_be_absent and (not values or slot in many.uncertain)
+            answer = many.answers[self] = answer or any(map(self._accepts, values))
+        return answer
+
+    def share(self, field: _Field) -> None:
+        """Keep the answer for the last value from now on, as there are more rules than one to ask for it."""
+        if type(self) is _Test:
+            self._field = field
+            self._answer: tuple[object, bool] = (_NOTHING, False)
+            self.__class__ = _SharedTest  # in place, as the rules that have it are not known
 
 
-#: What no event holds.
-_NOTHING: Final = object()
-#: By slot and tests, as long as some rule has them.
+class _SharedTest(_Test):
+    """Tests that several rules have: the candidates of one event ask about the same object, which is tested once.
+
+    A value is a leaf and does not change; threads that disturb each other only test it again.
+    """
+
+    __slots__ = ()
+
+    def passes(self, value: Any) -> bool:
+        last = self._field.last  # read once, as the answer is: another thread may put another pair there
+        if last[0] is not value:
+            last = self._field.last = (value, object())
+        answer = self._answer
+        if answer[0] is not last[1]:
+            passed = self._may_be_absent if value is ABSENT else self._accepts(value)
+            answer = self._answer = (last[1], passed)
+        return answer[1]
+
+
+#: By slot and tests, and by slot, as long as some rule has them.
 _tests: Final[WeakValueDictionary[tuple[int, Filters], _Test]] = WeakValueDictionary()
+_fields: Final[WeakValueDictionary[int, _Field]] = WeakValueDictionary()
 
 
 def _shared(slot: int, filters: Filters) -> _Test:
     test = _tests.get((slot, filters))
     if test is None:
         test = _tests[slot, filters] = _Test(filters)
+        return test
+    field = _fields.get(slot)
+    if field is None:
+        field = _fields[slot] = _Field()
+    test.share(field)
     return test
 
 
 @lru_cache(maxsize=1_000)
 def _compiled(kinds: tuple[str, ...]) -> Check:
-    expressions = [
-        _EXPRESSIONS[kind].format(slot=f"c[{2 * number}]", c=f"c[{2 * number + 1}]")
-        for number, kind in enumerate(kinds)
-    ]
-    source = f"check = lambda values, c: {' and '.join(expressions)}"
+    one, several = [], []
+    for number, kind in enumerate(kinds):
+        slot, constant = f"c[{2 * number}]", f"c[{2 * number + 1}]"
+        one.append(_EXPRESSIONS[kind].format(value=f"(v := values[{slot}])", c=constant))
+        of_any = f"any({_EXPRESSIONS[kind].format(value='v', c=constant)} for v in many.values.get({slot}, ()))"
+        several.append(_SEVERAL[kind].format(slot=slot, c=constant) if kind in _SEVERAL else of_any)
+    source = f"check = lambda values, c: {' and '.join(one)}\ncheck.several = lambda many, c: {' and '.join(several)}"
     namespace: dict[str, Any] = {"NUMBERS": frozenset((int, float)), "ABSENT": ABSENT}
     exec(source, namespace)  # noqa: S102 - the expressions above only
     check: Check = namespace["check"]

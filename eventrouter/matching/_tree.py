@@ -112,8 +112,8 @@ class Bucket(Generic[K]):
         if isinstance(rest, Node):
             rest.match_many(many, keys)
             return
-        for _, _, key, fields in rest:
-            if all(many.may_pass(slot, filters) for slot, filters in fields):
+        for check, constants, key, _ in rest:
+            if check.several(many, constants):
                 keys.append(key)
 
 

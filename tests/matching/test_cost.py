@@ -134,6 +134,33 @@ def test_what_many_rules_ask_of_a_field_is_tested_once_an_event(shared, method):
         assert len(tests) <= 2, tests
 
 
+@pytest.mark.parametrize("shared", [{"wildcard": "*b*c*"}, {"numeric": [">", 1, "<", 9]}, {"cidr": "10.0.0.0/8"}])
+@pytest.mark.parametrize("method", ["match", "match_json"])
+def test_also_where_fields_have_several_values(shared, method):
+    """What many candidates ask for is tested once with each value."""
+    values = [{"wildcard": "abacad", "numeric": 5, "cidr": "10.1.2.3"}[next(iter(shared))], "never", 10]
+    matcher = Matcher()
+    for number in range(200):
+        matcher.add(number, Pattern.parse({"x": [number], "z": [shared]}))
+    for event in ({"x": [*range(150)], "z": values[0]}, {"x": [*range(150)], "z": values[::-1]}):
+        found, calls = calls_of(matcher, method, event if method == "match" else json.dumps(event))
+        assert sorted(found) == [*range(150)]
+        tests = [name for name in calls if name == "accepts"]
+        assert len(tests) <= 3, tests
+
+
+def test_no_more_of_events_is_kept_than_a_value_of_each_field():
+    matcher = Matcher()
+    for number in range(400):
+        matcher.add(number, Pattern.parse({"x": [f"{number // 2}"], "z": [{"wildcard": f"*a{number // 2}*b*c*"}]}))
+    values = [f"{number}".rjust(5_000) for number in range(200)]
+    for number, value in enumerate(values):
+        for _ in range(2):
+            assert matcher.match({"x": f"{number}", "z": value}) == []
+    unused = sys.getrefcount(object())
+    assert sum(sys.getrefcount(value) > unused + 2 for value in values) <= 1
+
+
 def test_shared_tests_go_with_the_rules_that_have_them():
     matcher = Matcher()
     for number in range(100):
