@@ -87,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
         elif name == "compare":
             command.add_argument("one", help="a commit, or . for the checkout as it is")
             command.add_argument("other", help="another")
-            command.add_argument("--pairs", type=int, default=PAIRS, help="of processes")
+            command.add_argument("--pairs", type=int, default=PAIRS, help="of processes; fewer than 8 are never sure")
     return root
 
 
