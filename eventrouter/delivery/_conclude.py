@@ -20,7 +20,7 @@ from eventrouter.records import (
 )
 from eventrouter.retry import LONGEST_WAIT, ExhaustedRetryCondition
 
-#: What a target asks for when throttled counts from here on; less is no pause, and would let it be asked without end.
+#: The shortest rest of a throttled target, whatever it asks for: without one it would be asked without end.
 SHORTEST_PAUSE = timedelta(seconds=0.1)
 MAXIMUM_ERROR_MESSAGE = 1_000  # characters; a dead letter explains, it does not archive tracebacks
 
@@ -47,7 +47,7 @@ def conclude(
     if is_final and isinstance(target, LastResort):
         is_final, retry_after = False, None  # there is nobody else to give it to, so "never" is no answer
     if isinstance(error, ThrottledError) and not is_final:
-        rest = pause if retry_after is None or retry_after < SHORTEST_PAUSE else retry_after
+        rest = max(retry_after, SHORTEST_PAUSE) if retry_after else pause  # nothing is no rest either
         due = now + min(rest, LONGEST_WAIT)
         if due - delivery.accepted_at <= target.retry_policy.maximum_event_age:
             return Postponed(delivery, due, code, message)
