@@ -49,6 +49,7 @@ class Admission:
         account: Of the events.
         region: Of the events.
         maximum_depth: How long a chain of causes may be.
+        maximum_hops: How often one event may be handed on.
         route: Gives who receives an event, from the event, its bus and its principal. Raises `InvalidEventError` when
             the principal may not put it, and `NotFoundError` when there is no such bus.
     """
@@ -56,6 +57,7 @@ class Admission:
     account: str
     region: str
     maximum_depth: int
+    maximum_hops: int
     route: Callable[[Event, str, str | None], Route]
 
     def of_entries(
@@ -120,12 +122,7 @@ class Admission:
             causes = (*parent.causes, parent.event.id)
             trace_header = trace_header or parent.trace_header
             if len(causes) > self.maximum_depth:
-                return PutResult(
-                    None,
-                    "RecursiveInvocationException",
-                    f"The event would be the {len(causes)}th of a chain, each put by the handler of the one before; "
-                    f"the limit is {self.maximum_depth}.",
-                )
+                return self._too_far(len(causes), 0)
         # By position: with names, making one takes half as long again.
         return Accepted(
             event,
@@ -140,6 +137,17 @@ class Admission:
             deduplication,
             entry.event_bus_name,
         )
+
+    def _too_far(self, depth: int, hops: int) -> PutResult:
+        """Refuse an event that would go on for ever."""
+        if depth > self.maximum_depth:
+            reason = (
+                f"The event would be number {depth} in a chain, each put by the handler of the one before; "
+                f"the limit is {self.maximum_depth}."
+            )
+        else:
+            reason = f"The event has been handed on {hops} times; the limit is {self.maximum_hops}."
+        return PutResult(None, "RecursiveInvocationException", reason)
 
     def of_events(
         self,
@@ -167,18 +175,23 @@ class Admission:
                 admitted.append(PutResult(None, "ResourceNotFoundException", str(error)))
                 continue
             causes: tuple[str, ...] = ()
-            group, header = None, trace_header
+            group, header, handed_on = None, trace_header, hops
             if parent is not None:
                 is_same = parent.event.id == event.id
                 causes = parent.causes if is_same else (*parent.causes, parent.event.id)
                 group = parent.group if is_same else None
                 header = header or parent.trace_header
+                # A handler that hands its own event on does what a bus target does, and need not count for itself.
+                handed_on = max(hops, parent.hops + 1) if is_same else hops
+                if len(causes) > self.maximum_depth or handed_on > self.maximum_hops:
+                    admitted.append(self._too_far(len(causes), handed_on))
+                    continue
             admitted.append(
                 Accepted(
                     event,
                     now,
                     route.subscriptions,
-                    hops,
+                    handed_on,
                     causes,
                     header,
                     group,

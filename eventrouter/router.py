@@ -118,7 +118,7 @@ class EventRouter(EventBuses, DeadLetters, anyio.AsyncContextManagerMixin):
             tracing=tracing,
             follow_up=self._follow_up,
         )
-        self._admission = Admission(account, region, maximum_depth, self._route)
+        self._admission = Admission(account, region, maximum_depth, maximum_hops, self._route)
         self._subscribers = Subscribers(self._dispatcher)
         self._is_entered = False
         self._is_open = False
@@ -258,8 +258,10 @@ class EventRouter(EventBuses, DeadLetters, anyio.AsyncContextManagerMixin):
             principal: Who puts them, for the bus's policy; None is the process itself.
 
         Returns:
-            One result per event, in the same order; `ResourceNotFoundException` when there is no such bus, and
-            by a bus with a policy the codes of `Policy.authorize`.
+            One result per event, in the same order; `ResourceNotFoundException` when there is no such bus,
+            `ThrottlingException` when the backlog of a target stays full, `RecursiveInvocationException` past
+            `maximum_depth`, or past `maximum_hops` for an event that its own handler hands on, and by a bus with a
+            policy the codes of `Policy.authorize`.
 
         Raises:
             BusClosedError: The router is not running.

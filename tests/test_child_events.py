@@ -138,7 +138,7 @@ async def test_a_chain_of_returned_events_ends_at_the_depth_limit():
     [letter] = await router.dead_letters()
     assert (letter.error_code, letter.causes) == ("DEPTH_LIMIT_EXCEEDED", ids[:3])
     assert letter.error_message == (
-        "DepthLimitError: The event would be the 4th of a chain, each put by the handler of the one before; "
+        "DepthLimitError: The event would be number 4 in a chain, each put by the handler of the one before; "
         "the limit is 3."
     )
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import anyio
 import anyio.lowlevel
+import msgspec
 import pytest
 
 from eventrouter import DeliveryError, Event, FunctionTarget, MemoryStore, RetryPolicy, ThrottledError
@@ -179,3 +180,42 @@ async def test_a_router_whose_report_failed_can_be_started_again(caplog):
     store.is_broken = False
     await router.start()
     await router.aclose()
+
+
+async def test_a_handler_that_hands_its_own_event_on_does_not_do_so_for_ever():
+    results = []
+
+    async def hand_on(event):
+        results.extend(await router.forward_events([event]))
+
+    router = make_router(hand_on, maximum_hops=3)
+    async with router:
+        await router.put_events([order()])
+        await router.settle_down()
+    assert [result.error_code for result in results] == [None, None, None, "RecursiveInvocationException"]
+    assert "handed on 4 times; the limit is 3" in results[-1].error_message
+    assert router.closing_report.total.delivered == 4
+
+
+async def test_a_chain_of_forwarded_events_has_an_end():
+    results = []
+
+    async def follow(event):
+        follower = msgspec.structs.replace(event, id=f"{event.id}+")
+        results.extend(await router.forward_events([follower]))
+
+    router = make_router(follow, maximum_depth=2)
+    async with router:
+        await router.put_events([order()])
+        await router.settle_down()
+    assert [result.error_code for result in results] == [None, None, "RecursiveInvocationException"]
+    assert "number 3 in a chain" in results[-1].error_message
+
+
+async def test_a_throttled_target_rests_a_moment_at_least():
+    target = Scripted(id="t", script=[ThrottledError("busy", retry_after=timedelta(microseconds=1)) for _ in range(3)])
+    router = make_router(target)
+    async with router:
+        await router.put_events([order()])
+        await router.settle_down()
+    assert target.relative_times == pytest.approx([0, 0.1, 0.2, 0.3])
