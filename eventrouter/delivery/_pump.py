@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 import anyio
+import msgspec
 from anyio.abc import TaskGroup
 
 from eventrouter.abc import Clock, Store, Target
@@ -170,8 +171,9 @@ class Pump:
             self.wake()
         most = workers.target.retry_policy.maximum_retry_attempts + 1
         for delivery in allowed:
-            if delivery.attempt > most:  # the attempts before never came back: they ended with their processes
-                workers.outcomes.append(self._host.fail(delivery, workers.target, _NEVER_CAME_BACK, 0))
+            if delivery.attempt > most:  # the one before never came back: it ended with its process
+                last = msgspec.structs.replace(delivery, attempt=delivery.attempt - 1)  # this one is not made
+                workers.outcomes.append(self._host.fail(last, workers.target, _NEVER_CAME_BACK, 0))
                 self.wake()
             else:
                 workers.ready.append(delivery)
@@ -232,4 +234,4 @@ class Pump:
         await self._host.store.release(held)
 
 
-_NEVER_CAME_BACK: Final = DeliveryError("None of the attempts came back: they ended with their processes.")
+_NEVER_CAME_BACK: Final = DeliveryError("The last attempt never came back: it ended with its process.")
