@@ -63,10 +63,13 @@ class Target(ABC):
         dead_letter_queue: Where a delivery ends that was given up: a queue of the store, or another target, which is
             sent the event until it takes it. None drops it, with an error in the log.
         timeout: Limit of one attempt; None for none.
-        maximum_concurrency: How many attempts may run at once; 0 pauses the target: its deliveries wait.
+        maximum_concurrency: How many attempts may run at once; 0 for none: its deliveries wait until it is put again
+            with another number.
         ordering: `FIFO` delivers the events of one event group in the order of their acceptance, one at a time; one
-            that waits for a retry holds up its own group only. Events without a group have no order.
-        maximum_backlog: How many deliveries may be unfinished before `when_full` applies.
+            that waits for a retry holds up its own group only. Events without a group have no order, and a dead letter
+            that is redriven comes when it comes.
+        maximum_backlog: How many deliveries may be unfinished before `when_full` applies. A call of `put_events` that
+            finds room is accepted with all of its entries, so it may become up to 99 more.
         when_full: What meets the next event: `wait` lets `put_events` wait for room, and answer
             `ThrottlingException` when there is none in time; `reject` answers so at once; `shed` accepts the event and
             skips this target, which the ledger counts.

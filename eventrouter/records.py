@@ -235,7 +235,7 @@ class Counts:
         accepted: All of them.
         delivered: Taken by the target.
         dead_lettered: Given up, with a dead letter; one that is redriven is waiting again.
-        dropped: Given up without one: expired, where the target has no dead-letter queue.
+        dropped: Given up without one, as the target has no dead-letter queue.
         skipped: Never attempted, since the backlog was full and the target sheds what is too much.
         waiting: Due now or later, in nobody's hands.
         in_flight: Being attempted.

@@ -114,12 +114,14 @@ class RetryBudget:
     """How much of a bus's deliveries may be retries, so that an outage does not become a storm.
 
     First attempts are never held back. A retry that is due when the budget is used up waits, and is not counted, until
-    there is some again; it holds up nothing meanwhile, and its age goes on.
+    there is some again; it holds up nothing meanwhile but the events of its group that come in order. Its age goes on,
+    but no delivery is given up before the attempt that it waits for.
 
     Attributes:
         share: Retries allowed for each first attempt.
         minimum_per_second: Retries that are always allowed, so that a quiet bus can retry at all.
-        burst: How long both are saved up while there are no retries.
+        burst: How long `minimum_per_second` is saved up. That number is also the most that is saved of both, and at
+            least 1: without a minimum, all but one of the retries that first attempts allow are lost if not used.
     """
 
     share: float = 0.2

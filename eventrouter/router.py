@@ -69,11 +69,11 @@ class EventRouter(EventBuses, DeadLetters, anyio.AsyncContextManagerMixin):
         account: The `account` of events, twelve digits.
         region: The `region` of events.
         drain_timeout: How long leaving the block waits for deliveries.
-        put_timeout: How long `put_events` waits for room in a full backlog.
+        put_timeout: How long `put_events` waits for room in full backlogs, of all its targets together.
         maximum_hops: How many buses one event may be handed to after the first.
         maximum_depth: How long a chain may be of events that are put by the handler of the one before (AWS Lambda
             ends such loops after 16).
-        retry_budget: How much of each bus's deliveries may be retries.
+        retry_budget: How much of each bus's deliveries may be retries; by default `RetryBudget()`.
         clock: Where wall time comes from.
         seed: Of the jitter between retries; the same seed gives the same waits for the same events.
         observers: Told of every step in the life of an event.
@@ -192,23 +192,31 @@ class EventRouter(EventBuses, DeadLetters, anyio.AsyncContextManagerMixin):
         """Accept *entries* and return one result per entry, in the same order (EventBridge, PutEvents).
 
         Returns once the store has every accepted event together with all its deliveries; delivery goes on in the
-        background, and how it ends never shows here. A refused entry does not stop the others: its result carries
-        an `error_code` in place of an `event_id`. Refusals are `InvalidArgument`, `MalformedDetail`,
-        `NotAuthorizedForSourceException` (`aws.` is AWS's), `ResourceNotFoundException` (no such bus),
-        `ThrottlingException` (the backlog of a target was full for `put_timeout`; worth another try),
-        `RecursiveInvocationException`, and where the bus has a policy the codes of `Policy.authorize`.
+        background, and how it ends never shows here. An accepted entry has an `event_id`, and as `success_code`
+        `PUBLISHED`, or `DEDUPLICATED` when the same was published before. A refused one does not stop the others: its
+        result carries one of these as `error_code`.
+
+        - `InvalidArgument`: it is no `EventEntry`, or a field of it other than the detail is not usable
+        - `MalformedDetail`: the detail has no form as a JSON object, or one that is past a limit
+        - `NotAuthorizedForSourceException`: sources that begin with `aws.` are AWS's
+        - `ResourceNotFoundException`: there is no such bus
+        - `NotAuthorizedForSourceException`, `NotAuthorizedForDetailTypeException`, `AccessDeniedException`: the policy
+          of the bus does not allow it (`Policy.authorize`)
+        - `RecursiveInvocationException`: the chain of handlers that put events is longer than `maximum_depth`
+        - `ThrottlingException`: the backlog of a target is full and rejects, or stayed so for `put_timeout`; worth
+          another try
 
         Args:
             entries: What to accept.
             principal: Who puts them, for the policies of the buses; None is the process itself.
             by_content: Whether entries without a `deduplication_id` of their own are deduplicated by their content:
-                source, detail-type, resources and detail.
+                source, detail-type, resources, and the detail as it is written, in which the order of keys counts.
 
         Raises:
-            InvalidEventError: `ValidationException`: not 1 to 100 entries, or more than 256 KiB in all. None of them
-                was accepted.
-            BusClosedError: The router is not running. Inside a handler, events are taken until deliveries are
-                cancelled.
+            InvalidEventError: `ValidationException`: not 1 to 100 entries, or more than 256 KiB in those that are not
+                refused. None was accepted.
+            BusClosedError: The router is not running, or in the event loop of another thread. While it closes, handlers
+                may put events until deliveries are cancelled.
         """
         tracing = self._dispatcher.tracing
         if tracing is None:
@@ -258,13 +266,13 @@ class EventRouter(EventBuses, DeadLetters, anyio.AsyncContextManagerMixin):
             principal: Who puts them, for the bus's policy; None is the process itself.
 
         Returns:
-            One result per event, in the same order; `ResourceNotFoundException` when there is no such bus,
-            `ThrottlingException` when the backlog of a target stays full, `RecursiveInvocationException` past
-            `maximum_depth`, or past `maximum_hops` for an event that its own handler hands on, and by a bus with a
-            policy the codes of `Policy.authorize`.
+            One result per event, in the same order; refusals are `ResourceNotFoundException` when there is no such bus,
+            `ThrottlingException` as in `put_events`, `RecursiveInvocationException` past `maximum_depth`, or past
+            `maximum_hops` for an event that its own handler hands on, and by a bus with a policy the codes of
+            `Policy.authorize`.
 
         Raises:
-            BusClosedError: The router is not running.
+            BusClosedError: As `put_events`.
         """
         tracing = self._dispatcher.tracing
         if tracing is None:
@@ -381,7 +389,7 @@ class EventRouter(EventBuses, DeadLetters, anyio.AsyncContextManagerMixin):
     def pause_target(self, rule_name: str, target_id: str, *, event_bus_name: str = DEFAULT_BUS) -> None:
         """Begin no attempt for a target until `resume_target`; attempts that run go on, and deliveries wait.
 
-        It holds as long as this router lives, also when the target is replaced.
+        It holds as long as this router lives, also when the target is replaced, and for this router alone.
 
         Raises:
             NotFoundError: There is no such bus, rule or target.
@@ -389,7 +397,10 @@ class EventRouter(EventBuses, DeadLetters, anyio.AsyncContextManagerMixin):
         self._dispatcher.pause(self._subscription(rule_name, target_id, event_bus_name))
 
     def resume_target(self, rule_name: str, target_id: str, *, event_bus_name: str = DEFAULT_BUS) -> None:
-        """Let a paused target go on where it stopped; no change if it is not paused. Raises as `pause_target`."""
+        """Let a paused target go on where it stopped; no change if it is not paused. Raises as `pause_target`.
+
+        A target whose `maximum_concurrency` is 0 is not paused by `pause_target`, but by that.
+        """
         self._dispatcher.resume(self._subscription(rule_name, target_id, event_bus_name))
 
     def _subscription(self, rule_name: str, target_id: str, event_bus_name: str) -> Subscription:
@@ -413,7 +424,7 @@ class EventRouter(EventBuses, DeadLetters, anyio.AsyncContextManagerMixin):
         return survey(self._clock.now(), ledger, self._dispatcher, self._buses, self._observers)
 
     async def settle_down(self, unfinished: int = 0) -> None:
-        """Wait until at most *unfinished* deliveries have not ended, retries included.
+        """Wait until at most *unfinished* deliveries have not ended, retries and those of paused targets included.
 
         For tests, for scripts that put events and leave, and for feeding a router no faster than it delivers.
         """
