@@ -38,8 +38,16 @@ def test_the_readme_is_short():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
-    for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
-        assert (page.parent / link).exists(), link
+    for link, heading in re.findall(r"\]\(([^)#:]*)#?([^)#:]*)\)", page.read_text()):
+        linked = page.parent / link if link else page
+        assert linked.exists(), link
+        assert not heading or heading in headings(linked), f"{link}#{heading}"
+
+
+def headings(page):
+    """Give what links call the headings of a page."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def test_every_command_is_documented():
