@@ -7,7 +7,7 @@ than there are to find ends with exit code 1.
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from benchmarks import changes, delivery, operators, peers, scaling
@@ -22,16 +22,13 @@ PAGE, PICTURE, DELIVERY_PAGE = "matching-figures.md", "matching-figures.svg", "d
 HEADER = "<!-- Written by `python -m benchmarks --write`; change the benchmarks, not this page. -->"
 
 
-def everything(curves: Curves, *, is_short: bool) -> Iterator[Section]:
-    """Measure the engine, which wants a process that has not done much yet, and delivery."""
+def engine(curves: Curves, *, is_short: bool) -> Iterator[Section]:
+    """Measure the engine, which wants a process that has not done much yet."""
     yield operators.measure()
     yield scaling.measure(list(FAMILIES) if not is_short else scaling.OPERATORS, curves, is_short=is_short)
     yield scaling.measure_large_outputs()
     yield changes.measure()
     yield changes.measure_memory()
-    yield delivery.measure()
-    # The last, since the Go wheel brings a garbage collector of its own into the process.
-    yield peers.measure(curves)
 
 
 def run(sections: Iterator[Section]) -> list[Section]:
@@ -48,26 +45,46 @@ def measure_all(directory: Path, *, is_short: bool) -> None:
     about = surroundings()
     print(about, end="\n\n")
     curves = Curves()
-    sections = run(everything(curves, is_short=is_short))
-    delivered = [section for section in sections if section.title == delivery.TITLE]
-    matched = [section for section in sections if section not in delivered]
+    matched = run(engine(curves, is_short=is_short))
+    delivered = run(delivery.measure())
+    # The last, since the Go wheel brings a garbage collector of its own into the process.
+    matched += run(iter([peers.measure(curves)]))
     counted = operators.count_all()
-    print(f"{counted}\n\n{summary(sections)}")
-    directory.mkdir(parents=True, exist_ok=True)
-    page = ["# Matching in figures", HEADER, about + ".", f"![Events a second by number of rules]({PICTURE})"]
-    page += [section.markdown() for section in matched] + [counted]
-    (directory / PAGE).write_text("\n\n".join(page) + "\n", encoding="utf-8")
-    page = ["# Delivery in figures", HEADER, about + "."] + [section.markdown() for section in delivered]
-    (directory / DELIVERY_PAGE).write_text("\n\n".join(page) + "\n", encoding="utf-8")
+    print(f"{counted}\n\n{summary(matched + delivered)}\n")
+    page = [f"{about}.", f"![Events a second by number of rules]({PICTURE})"]
+    write(directory / PAGE, "Matching in figures", [*page, *(section.markdown() for section in matched), counted])
+    write_delivery(directory, delivered)
     (directory / PICTURE).write_text(draw(curves, scaling.OPERATORS, about), encoding="utf-8")
-    print(f"\nWritten to {directory}: {PAGE}, {PICTURE} and {DELIVERY_PAGE}")
+    print(f"Written to {directory / PICTURE}")
+
+
+def measure_delivery(directory: Path) -> None:
+    """Measure delivery, print, and write its page."""
+    print(surroundings(delivery.LIBRARIES), end="\n\n")
+    sections = run(delivery.measure())
+    print(summary(sections), end="\n\n")
+    write_delivery(directory, sections)
+
+
+def write_delivery(directory: Path, sections: Iterable[Section]) -> None:
+    """Write the page about delivery."""
+    page = [f"{surroundings(delivery.LIBRARIES)}.", *(section.markdown() for section in sections)]
+    write(directory / DELIVERY_PAGE, "Delivery in figures", page)
+
+
+def write(page: Path, title: str, parts: Iterable[str]) -> None:
+    """Write a page, whose directory is made if it is not there, and say where it is."""
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text("\n\n".join([f"# {title}", HEADER, *(part.strip() for part in parts)]) + "\n", encoding="utf-8")
+    print(f"Written to {page}")
 
 
 def parser() -> argparse.ArgumentParser:
     """Make the parser of the command line."""
     root = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure eventrouter.")
     root.set_defaults(command="short")
-    root.add_argument("--write", type=Path, default=DIRECTORY, metavar="DIR", help="where page and picture go")
+    where = "where pages and the picture go; `full` and `delivery` take it as well"
+    root.add_argument("--write", type=Path, default=DIRECTORY, metavar="DIR", help=where)
     commands = root.add_subparsers(title="commands; without one, the short set, in under three minutes")
     for name, about in (
         ("full", "the short set, and every family of rules at every size"),
@@ -75,14 +92,17 @@ def parser() -> argparse.ArgumentParser:
         ("scaling", "families of rules from one rule to 100,000"),
         ("peers", "other matchers, and outputs that are long"),
         ("changes", "adding and removing rules, and memory"),
-        ("delivery", "from put_events to a handler, and the time to import"),
+        ("delivery", "from put_events to a handler, other event buses, latencies, the time to import"),
         ("counts", "match all lots, and compare with event-ruler's counts"),
         ("compare", "compare two commits"),
         ("published", "figures to publish, by pyperf; its options follow"),
     ):
         command = commands.add_parser(name, help=about, add_help=name != "published")
         command.set_defaults(command=name)
-        if name == "scaling":
+        if name in ("full", "delivery"):
+            # Suppressed: a default of the command would undo what was said in front of it.
+            command.add_argument("--write", type=Path, default=argparse.SUPPRESS, metavar="DIR", help="see above")
+        elif name == "scaling":
             command.add_argument("families", nargs="*", help=f"all if none is named, of {', '.join(FAMILIES)}")
         elif name == "compare":
             command.add_argument("one", help="a commit, or . for the checkout as it is")
@@ -104,7 +124,6 @@ def main() -> None:
         "scaling": lambda: iter([scaling.measure(options.families or list(FAMILIES), curves, is_short=False)]),
         "peers": lambda: (measure() for measure in (scaling.measure_large_outputs, lambda: peers.measure(curves))),
         "changes": lambda: (measure() for measure in (changes.measure, changes.measure_memory)),
-        "delivery": lambda: iter([delivery.measure()]),
         "compare": lambda: iter([compare(options.one, options.other, options.pairs)]),
     }
     start = time.perf_counter()
@@ -116,6 +135,8 @@ def main() -> None:
             return
         if options.command == "counts":
             print(operators.count_all())
+        elif options.command == "delivery":
+            measure_delivery(options.write)
         elif options.command in commands:
             print(surroundings(), end="\n\n")
             print(summary(run(commands[options.command]())))

@@ -1,19 +1,16 @@
 """From `put_events` to a handler, against bare memory object streams, which are the least that a hand-over can cost."""
 
-import importlib.util
-import os
-import statistics
-import subprocess
-import sys
-import tempfile
+import gc
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import anyio
 
-from benchmarks.delivery_peers import PEERS, Publish
+from benchmarks import latency
+from benchmarks.delivery_peers import PEERS, Peer
 from benchmarks.measure import Figure, steady
+from benchmarks.naive import MiscountError
 from benchmarks.report import MISSING, Section
 from eventrouter import (
     Event,
@@ -25,7 +22,8 @@ from eventrouter import (
     Metrics,
 )
 
-TITLE = "Delivery"
+#: Which versions count.
+LIBRARIES = ("anyio", "trio", "msgspec", *(peer.package for peer in PEERS.values()))
 EVENTS = 5_000
 BATCH = 100  # entries a call, as many as one call takes
 ROUNDS = 5
@@ -78,7 +76,7 @@ def streams(count: int) -> Measure:
         taken = (time.perf_counter() - start) / EVENTS
         for _, receive in pairs:
             receive.close()
-        assert counter.handled == EVENTS * count
+        _check(f"{count} memory object streams", counter.handled, EVENTS * count)
         return taken
 
     return measure_streams
@@ -104,10 +102,27 @@ def routed(targets: int = 1, *, rules: int = 1, batch: int = BATCH, **options: A
                 await router.put_events(entries)
             await router.settle_down()
             taken = time.perf_counter() - start
-        assert counter.handled == EVENTS * targets
+        _check(f"{targets} targets", counter.handled, EVENTS * targets)
         return taken / EVENTS
 
     return measure_router
+
+
+def published(name: str, peer: Peer) -> Measure:
+    """Make a measurement of another event bus."""
+
+    async def measure_peer() -> float:
+        events = min(EVENTS, peer.events)
+        done = await peer.publish(events, DETAIL)
+        _check(name, done.handled, events)
+        return done.seconds / events
+
+    return measure_peer
+
+
+def _check(what: str, handled: int, expected: int) -> None:
+    if handled != expected:
+        raise MiscountError(f"{what}: {handled:,} events were handled instead of {expected:,}")
 
 
 TRANSFORMER = InputTransformer(
@@ -117,7 +132,7 @@ TRANSFORMER = InputTransformer(
 
 
 def measures() -> Mapping[str, tuple[str, Measure]]:
-    """Give what is measured: its name, its backend, and how."""
+    """Give what of ours is measured, and floors: its name, its backend, and how."""
     asyncio = {
         "memory object stream": streams(1),
         "five memory object streams": streams(5),
@@ -129,84 +144,20 @@ def measures() -> Mapping[str, tuple[str, Measure]]:
         "one target, LogObserver at ERROR": routed(observers=lambda: [LogObserver("ERROR")]),
         "one target, Metrics": routed(observers=lambda: [Metrics()]),
     }
+    trio = {
+        "memory object stream, trio": streams(1),
+        "five memory object streams, trio": streams(5),
+        "one target, trio": routed(),
+        "five targets, trio": routed(5),
+    }
     return {name: ("asyncio", one) for name, one in asyncio.items()} | {
-        "memory object stream, trio": ("trio", streams(1)),
-        "one target, trio": ("trio", routed()),
+        name: ("trio", one) for name, one in trio.items()
     }
 
 
-def import_times(rounds: int) -> Figure:
-    """Give the seconds that importing the package, once it is compiled, adds to starting Python."""
-    with tempfile.TemporaryDirectory() as cache:
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-        environment["PYTHONPYCACHEPREFIX"] = cache
-
-        def seconds(code: str) -> float:
-            start = time.perf_counter()
-            subprocess.run([sys.executable, "-c", code], check=True, env=environment)  # noqa: S603 - our own code
-            return time.perf_counter() - start
-
-        seconds("import eventrouter")  # compiles
-        return Figure(tuple(seconds("import eventrouter") - seconds("pass") for _ in range(rounds)))
-
-
-async def latencies(count: int, every: float, together: int) -> list[float]:
-    """Put events at a steady pace, and give the seconds from each call of `put_events` to the handler.
-
-    Args:
-        count: How many calls.
-        every: Seconds from one call to the next.
-        together: Entries a call.
-    """
-    taken: list[float] = []
-    router = EventRouter()
-
-    @router.rule(PATTERN)
-    async def handle(event: Event) -> None:
-        taken.append(time.perf_counter() - begin)
-
-    entries = [ENTRY] * together
-    async with router:
-        start = time.perf_counter()
-        for number in range(count):
-            await anyio.sleep(max(0.0, start + number * every - time.perf_counter()))
-            begin = time.perf_counter()
-            await router.put_events(entries)
-            await router.settle_down()
-    assert len(taken) == count * together
-    return taken
-
-
-def measure(rounds: int = ROUNDS) -> Section:
-    """Measure in turn, after a round that warms up."""
-    listed = measures()
-    taken: dict[str, list[float]] = {name: [] for name in listed}
-    with steady():
-        for _ in range(rounds + 1):
-            for name, (backend, one) in listed.items():
-                taken[name].append(anyio.run(one, backend=backend))
-    figures = {name: Figure(tuple(values[1:])) for name, values in taken.items()}
-    section = Section(
-        TITLE,
-        f"In memory, {EVENTS:,} events of {len(ENTRY.detail)} fields with a list of 10 objects, {BATCH} entries a call "
-        f"unless it says otherwise; medians of {rounds} rounds. The floor feeds the same handler from a bare memory "
-        "object stream, which neither encodes, checks, matches nor keeps an event.",
-        ["what", "events/s", "spread", "against", "rate / its rate"],
-    )
-    for name, figure in figures.items():
-        floor, limit = _FLOORS.get(name, ("one target", None))
-        ratio = MISSING
-        if floor:
-            ratio = section.judge(f"{name} / {floor}", figures[floor].ratio(figure), limit, is_floor=True)
-        section.rows.append([name, f"{1 / figure.median:,.0f}", f"{figure.spread:.0%}", floor or MISSING, ratio])
-    _add_peers(section, figures["one target"])
-    for name, pace in (("an idle router", (300, 0.002, 1)), ("5,000 events a second", (600, 0.002, 10))):
-        found = sorted(anyio.run(latencies, *pace))
-        p50, p99 = statistics.median(found), found[len(found) * 99 // 100]
-        section.notes.append(f"From put_events to the handler, {name}: p50 {p50 * 1e6:.0f} us, p99 {p99 * 1e6:.0f} us.")
-    imports = import_times(rounds)
-    section.notes.append(f"import eventrouter: {imports.median:.3f} s, spread {imports.spread:.0%}")
-    return section
+def peer_measures() -> Mapping[str, tuple[str, Measure]]:
+    """Give the other event buses that are installed, in the same form."""
+    return {name: ("asyncio", published(name, peer)) for name, peer in PEERS.items() if peer.is_there}
 
 
 #: What a figure is held against, and the budget of the ratio; the others are held against "one target".
@@ -214,30 +165,72 @@ _FLOORS: Mapping[str, tuple[str, float | None]] = {
     "memory object stream": ("", None),
     "memory object stream, trio": ("", None),
     "five memory object streams": ("memory object stream", None),
+    "five memory object streams, trio": ("memory object stream, trio", None),
     "one target": ("memory object stream", ONE_TARGET),
     "five targets": ("five memory object streams", FIVE_TARGETS),
     "100 rules, one matches": ("one target", HUNDRED_RULES),
     "one target, trio": ("memory object stream, trio", None),
+    "five targets, trio": ("five memory object streams, trio", None),
 }
 
 
-def _add_peers(section: Section, ours: Figure) -> None:
-    for name, (publish, events) in PEERS.items():
-        rate, ratio = MISSING, MISSING
-        seconds = _peer(publish, events)
-        if seconds is not None:
-            rate, ratio = f"{1 / seconds:,.0f}", f"{ours.median / seconds:,.3f}"
-        section.rows.append([name, rate, MISSING, "one target", ratio])
+def measure(rounds: int = ROUNDS) -> Iterator[Section]:
+    """Measure rates, other event buses, and latencies."""
+    figures = take(rounds)
+    yield rates(figures, rounds)
+    yield peers(figures, rounds)
+    yield latency.measure()
 
 
-def _peer(publish: Publish, events: int) -> float | None:
-    """Give the seconds for an event, the best of three; None if the peer is not there."""
-    if importlib.util.find_spec(publish.__name__) is None:
-        return None
-    best = float("inf")
-    for _ in range(3):
-        start = time.perf_counter()
-        handled = anyio.run(publish, events, DETAIL)
-        best = min(best, (time.perf_counter() - start) / events)
-        assert handled == events
-    return best
+def take(rounds: int) -> dict[str, Figure]:
+    """Measure all in turn; a round before the first warms up."""
+    listed = {**measures(), **peer_measures()}
+    names = list(listed)
+    taken: dict[str, list[float]] = {name: [] for name in names}
+    with steady():
+        for number in range(rounds + 1):
+            # Each round begins with another one, as nobody is always to follow the same neighbour.
+            for name in names[number % len(names) :] + names[: number % len(names)]:
+                backend, one = listed[name]
+                taken[name].append(anyio.run(one, backend=backend))
+                gc.collect()  # what one left behind is not to slow the next
+    return {name: Figure(tuple(values[1:])) for name, values in taken.items()}
+
+
+def rates(figures: Mapping[str, Figure], rounds: int) -> Section:
+    """Tell how many events get through in a second, against streams, and what options cost."""
+    section = Section(
+        "Rates",
+        f"In memory, {EVENTS:,} events of {len(ENTRY.detail)} fields with a list of 10 objects, from put_events until "
+        f"the handler has had all of them; medians of {rounds} rounds. A call has {BATCH} entries, with which budgets "
+        "are held, unless a row says one. The floor feeds the same async handler from a bare memory object stream, "
+        "which neither encodes, checks, matches nor keeps an event; five such streams have a handler each.",
+        ["what", "events/s", "spread", "against", "rate / its rate"],
+    )
+    for name, figure in figures.items():
+        if name in PEERS:
+            continue
+        floor, limit = _FLOORS.get(name, ("one target", None))
+        ratio = MISSING
+        if floor:
+            ratio = section.judge(f"{name} / {floor}", figures[floor].ratio(figure), limit, is_floor=True)
+        section.rows.append([name, f"{1 / figure.median:,.0f}", f"{figure.spread:.0%}", floor or MISSING, ratio])
+    return section
+
+
+def peers(figures: Mapping[str, Figure], rounds: int) -> Section:
+    """Tell how many events other buses get through, and how many times that we do."""
+    section = Section(
+        "Other event buses",
+        f"The same detail and one async handler, on asyncio, in the same {rounds} rounds. None of them keeps an event, "
+        "retries it or accounts for it. They take one event a call; ours is told with a hundred and with one.",
+        ["bus", "events/s", "spread", "ours / its rate", "ours, one entry a call / its rate"],
+    )
+    batched, single = figures["one target"], figures["one target, one entry a call"]
+    for name in PEERS:
+        if (figure := figures.get(name)) is None:
+            section.rows.append([name, "not installed", *[MISSING] * 3])
+            continue
+        ours = (f"{figure.ratio(one):,.2f}" for one in (batched, single))
+        section.rows.append([name, f"{1 / figure.median:,.0f}", f"{figure.spread:.0%}", *ours])
+    return section

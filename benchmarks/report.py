@@ -93,17 +93,17 @@ def summary(sections: Iterable[Section]) -> str:
     return "\n".join([f"{len(budgets) - len(missed)} of {len(budgets)} budgets kept", *missed])
 
 
-def surroundings() -> str:
-    """Say what was measured on what."""
+def surroundings(libraries: Iterable[str] = LIBRARIES) -> str:
+    """Say what was measured on what, with which versions of these packages."""
     versions = []
-    for library in LIBRARIES:
+    for library in libraries:
         try:
             versions.append(f"{library} {importlib.metadata.version(library)}")
         except importlib.metadata.PackageNotFoundError:
             versions.append(f"no {library}")
     return (
         f"{platform.python_implementation()} {platform.python_version()} on {_processor()}, {os.cpu_count()} cores; "
-        f"commit {_commit()}; {', '.join(versions)}; timed without the garbage collector, except for changes of rules"
+        f"commit {_commit()}; {', '.join(versions)}; timed without the garbage collector unless it says otherwise"
     )
 
 

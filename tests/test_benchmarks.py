@@ -8,10 +8,15 @@ from collections import Counter
 import anyio
 import pytest
 
-from benchmarks import aws_events, citylots, delivery, workloads
+from benchmarks import aws_events, citylots, delivery, latency, workloads
+from benchmarks.__main__ import parser, write_delivery
+from benchmarks.cache import DIRECTORY
 from benchmarks.compare import sign_test, verdict
+from benchmarks.delivery_peers import Peer, Published
 from benchmarks.families import FAMILIES
+from benchmarks.measure import Figure
 from benchmarks.naive import MiscountError, NaiveCounts, check
+from benchmarks.report import Section
 from eventrouter import Pattern
 
 #: Measuring coverage would double its time, and what it runs is covered by the tests of each part.
@@ -108,5 +113,86 @@ def test_every_event_of_a_delivery_benchmark_arrives(name, monkeypatch):
     assert anyio.run(one, backend=backend) > 0
 
 
-def test_latencies_are_measured_for_every_event():
-    assert len(anyio.run(delivery.latencies, 3, 0.001, 2)) == 6
+def test_every_event_of_the_other_buses_that_are_installed_arrives(monkeypatch):
+    monkeypatch.setattr(delivery, "EVENTS", 70)
+    for backend, one in delivery.peer_measures().values():
+        assert anyio.run(one, backend=backend) > 0
+
+
+def test_a_bus_that_loses_an_event_has_no_rate():
+    async def lose(events, detail):
+        return Published(events - 1, seconds=1.0)
+
+    peer = Peer(lose, "loser", "asyncio", events=10)
+    with pytest.raises(MiscountError, match="loser: 9 events were handled instead of 10"):
+        anyio.run(delivery.published("loser", peer))
+
+
+def test_a_bus_that_is_not_installed_is_named():
+    figures = {name: Figure((1e-5,) * 4) for name in delivery.measures()}
+    section = delivery.peers(figures | {"pyee AsyncIOEventEmitter": Figure((2e-5, 4e-5, 4e-5, 5e-5))}, rounds=4)
+    rows = {row[0]: row[1:] for row in section.rows}
+    assert rows["bubus"] == ["not installed", "-", "-", "-"]
+    assert rows["pyee AsyncIOEventEmitter"] == ["25,000", "56%", "4.00", "4.00"]
+
+
+def test_rates_of_delivery_are_held_to_their_budgets():
+    seconds = {
+        "memory object stream": 4e-6,
+        "five memory object streams": 40e-6,
+        "one target": 5e-6,
+        "five targets": 10e-6,
+        "100 rules, one matches": 6e-6,
+    }
+    figures = {name: Figure((seconds.get(name, 10e-6),) * 4) for name in delivery.measures()}
+    section = delivery.rates(figures, rounds=4)
+    assert [(budget.what, round(budget.ratio, 6), budget.is_kept) for budget in section.budgets] == [
+        ("one target / memory object stream", 0.8, False),
+        ("five targets / five memory object streams", 4.0, True),
+        ("100 rules, one matches / one target", 0.833333, True),
+    ]
+    assert ["one target, Metrics", "100,000", "0%", "one target", "0.50"] in section.rows
+
+
+@pytest.mark.parametrize("name", latency.WAYS)
+def test_latencies_are_measured_for_every_event(name):
+    way, _, backend = latency.WAYS[name]
+    found = anyio.run(latency.latencies, way, latency.Pace(3, 0.001, calls=2, entries=2), backend=backend)
+    assert len(found) == 12
+    assert 0 < found[0] <= found[-1] < 60
+
+
+def test_a_lost_event_has_no_latency():
+    async def lose(drive, arrived):
+        async def send(first, count):
+            if first:
+                arrived(first)
+
+        await drive(send)
+
+    with pytest.raises(MiscountError, match="2 of 3 events were handled"):
+        anyio.run(latency.latencies, lose, latency.Pace(3, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "directory"),
+    [
+        (["--write", "there"], "there"),
+        (["--write", "there", "delivery"], "there"),
+        (["delivery", "--write", "there"], "there"),
+        (["full", "--write", "there"], "there"),
+        (["delivery"], str(DIRECTORY)),
+    ],
+)
+def test_pages_are_written_where_the_command_line_says(arguments, directory):
+    assert str(parser().parse_args(arguments).write) == directory
+
+
+def test_the_page_about_delivery_shows_all_sections(tmp_path, capsys):
+    sections = [Section(title, "About.", ["what", "rate"], [["a", "1 >= 1"]]) for title in ("Rates", "Latency")]
+    write_delivery(tmp_path / "new", sections)
+    lines = (tmp_path / "new" / "delivery-figures.md").read_text().splitlines()
+    assert [line for line in lines if line.startswith("#")] == ["# Delivery in figures", "## Rates", "## Latency"]
+    assert lines.count("| a | 1 ≥ 1 |") == 2
+    assert "no aiopubsub" in lines[4] or "aiopubsub 3" in lines[4]
+    assert str(tmp_path) in capsys.readouterr().out
