@@ -13,9 +13,11 @@ from eventrouter.abc import (
     Tracing,
 )
 from eventrouter.admission import PutResult
+from eventrouter.archives import Replay
 from eventrouter.delivery.dead_letters import DeadLetterFilter, DeadLetterGroup
 from eventrouter.delivery.fingerprint import error_fingerprint
 from eventrouter.delivery.redrive import Redrive
+from eventrouter.dry_run import DryRun, RuleChange
 from eventrouter.errors import (
     BusClosedError,
     ConflictError,
@@ -51,6 +53,8 @@ from eventrouter.observability import LogObserver, Metrics, Statistics
 from eventrouter.patterns import Explanation, Finding, Pattern, lint
 from eventrouter.policy import Policy
 from eventrouter.records import (
+    Archived,
+    ArchiveStatistics,
     Counts,
     DeadLetter,
     DeadLettered,
@@ -66,7 +70,7 @@ from eventrouter.records import (
 )
 from eventrouter.retry import RetryBudget, RetryPolicy
 from eventrouter.router import EventRouter
-from eventrouter.rules import Rule, RuleExplanation
+from eventrouter.rules import Archive, Rule, RuleExplanation
 from eventrouter.stores._memory_idempotency import MemoryIdempotencyStore
 from eventrouter.stores.memory import MemoryStore
 from eventrouter.targets.bus import BusTarget
@@ -76,6 +80,9 @@ from eventrouter.templates import TransformContext
 from eventrouter.transform import Input, InputPath, InputTransformer
 
 __all__ = [
+    "Archive",
+    "ArchiveStatistics",
+    "Archived",
     "BlockingIdempotencyStore",
     "BusClosedError",
     "BusTarget",
@@ -92,6 +99,7 @@ __all__ = [
     "DeliveryError",
     "DepthLimitError",
     "Dropped",
+    "DryRun",
     "Event",
     "EventEntry",
     "EventRouter",
@@ -135,11 +143,13 @@ __all__ = [
     "Postponed",
     "PutResult",
     "Redrive",
+    "Replay",
     "ResourceNotFoundError",
     "RetryAt",
     "RetryBudget",
     "RetryPolicy",
     "Rule",
+    "RuleChange",
     "RuleExplanation",
     "ScheduleExpressionError",
     "Statistics",

@@ -12,7 +12,17 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias, TypedDict
 from eventrouter.errors import InvalidRuleError
 from eventrouter.event import Event, EventEntry
 from eventrouter.names import check_name
-from eventrouter.records import Accepted, DeadLetter, Delivery, Ledger, Observation, Outcome, Subscription
+from eventrouter.records import (
+    Accepted,
+    Archived,
+    ArchiveStatistics,
+    DeadLetter,
+    Delivery,
+    Ledger,
+    Observation,
+    Outcome,
+    Subscription,
+)
 from eventrouter.retry import RetryPolicy
 from eventrouter.transform import InputSource, target_input
 
@@ -198,6 +208,9 @@ class Store(Protocol):
     async def append(self, accepted: Sequence[Accepted]) -> Sequence[str | None]:
         """Keep events with all their deliveries, which are due at once. Order is kept within a subscription.
 
+        Archives keep what they are to keep in the same transaction. What has been there for longer than it was to be
+        kept is removed sooner or later.
+
         Returns:
             For each event None, or the id of the event that was published before under the same deduplication; then
             this one is not kept.
@@ -272,6 +285,29 @@ class Store(Protocol):
 
     async def purge(self, ids: Sequence[int]) -> int:
         """Remove dead letters for good, and count those that were there. The ledger keeps them as dead-lettered."""
+        ...
+
+    async def archived(
+        self, archive: str, *, start: datetime, end: datetime, now: datetime, after: int = 0, limit: int
+    ) -> Sequence[Archived]:
+        """Read an archive, in the order of acceptance.
+
+        Args:
+            archive: Its name.
+            start: Only events whose `time` is this or later,
+            end: and before this.
+            now: What is not to be kept any more is not given.
+            after: Only those with a greater position, for reading page by page.
+            limit: At most so many.
+        """
+        ...
+
+    async def archives(self) -> Mapping[str, ArchiveStatistics]:
+        """Say what each archive holds that has any event."""
+        ...
+
+    async def purge_archive(self, archive: str, *, limit: int) -> int:
+        """Remove up to *limit* events from an archive, the oldest first, and count them."""
         ...
 
     async def ledger(self) -> Ledger:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal, TypeAlias
@@ -14,13 +14,15 @@ import msgspec
 from eventrouter.delivery._workers import current_delivery
 from eventrouter.errors import DepthLimitError, InvalidEventError, InvalidResultError, NotFoundError
 from eventrouter.event import Event, EventEntry, entry_size
-from eventrouter.records import Accepted, Deduplication, Delivery
-from eventrouter.rules import Route
+from eventrouter.records import Accepted, Archiving, Deduplication, Delivery
+from eventrouter.rules import Archive, Route
 
 MAXIMUM_ENTRIES: Final = 100  # a call, as in EventBridge's newer API; the classic one takes 10
 MAXIMUM_REQUEST_SIZE: Final = 256 * 1024  # bytes of all entries of a call (EventBridge user guide)
 #: How long a deduplication id counts (EventBridge, `DeduplicationId`).
 DEDUPLICATION_WINDOW: Final = timedelta(minutes=5)
+
+_NO_ATTRIBUTES: Final[Mapping[str, str]] = {}
 
 SuccessCode: TypeAlias = Literal["PUBLISHED", "DEDUPLICATED"]
 
@@ -93,7 +95,7 @@ class Admission:
         for entry, id in zip(entries, new_ids(len(entries)), strict=True):  # hot
             try:
                 event = Event.from_entry(entry, id=id, now=received, account=self.account, region=self.region)
-                subscriptions, ordered = self.route(event, entry.event_bus_name, principal)
+                subscriptions, ordered, archives = self.route(event, entry.event_bus_name, principal)
             except InvalidEventError as error:
                 admitted.append(PutResult(None, error.error_code, error.reason))
                 continue
@@ -121,6 +123,8 @@ class Admission:
                     (),
                     deduplication,
                     entry.event_bus_name,
+                    _NO_ATTRIBUTES,
+                    kept_by(archives, now) if archives else (),
                 )
             )
         if size > MAXIMUM_REQUEST_SIZE:
@@ -189,6 +193,7 @@ class Admission:
                     group,
                     route.ordered,
                     event_bus_name=event_bus_name,
+                    archives=kept_by(route.archives, now),
                 )
             )
         return admitted
@@ -219,6 +224,13 @@ class Admission:
             else:
                 raise InvalidResultError(f"The event cannot be put: {item.error_code}: {item.error_message}")
         return tuple(children)
+
+
+def kept_by(archives: Sequence[Archive], now: datetime) -> tuple[Archiving, ...]:
+    """Say which archives keep what is accepted *now*, and for how long."""
+    return tuple(
+        Archiving(archive.name, None if archive.retention is None else now + archive.retention) for archive in archives
+    )
 
 
 def _cause(parent: Delivery | None) -> tuple[tuple[str, ...], str | None]:

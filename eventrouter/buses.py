@@ -59,12 +59,14 @@ class EventBuses(ABC):
 
         Raises:
             NotFoundError: There is no such bus.
-            ConflictError: It is the default bus, or has rules.
+            ConflictError: It is the default bus, or has rules or archives.
         """
         if name == DEFAULT_BUS:
             raise ConflictError("Cannot delete event bus default.")
         if list(self._rules(name)):
             raise ConflictError(f"Event bus {name} can't be deleted since it has rules.")
+        if self._rules(name).archives():
+            raise ConflictError(f"Event bus {name} can't be deleted since it has archives.")
         del self._buses[name]
         self._policies.pop(name, None)
 

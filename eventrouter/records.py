@@ -38,6 +38,18 @@ class Deduplication(NamedTuple):
     until: datetime
 
 
+class Archiving(NamedTuple):
+    """That an archive keeps an event.
+
+    Attributes:
+        archive: The archive's name.
+        until: When the store may forget it; None for never.
+    """
+
+    archive: str
+    until: datetime | None = None
+
+
 # Structs, here and below, since there is one of each for every event or attempt: a frozen dataclass takes ten times as
 # long to make. They are in no cycle, so the garbage collector need not walk through a backlog of them.
 class Accepted(msgspec.Struct, frozen=True, gc=False):
@@ -56,6 +68,7 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
         deduplication: Under what it is published once; None for always.
         event_bus_name: The bus that accepted it.
         attributes: What goes with the event besides it, as a dead letter's `ERROR_CODE`.
+        archives: The archives that keep it.
     """
 
     event: Event
@@ -70,6 +83,35 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     deduplication: Deduplication | None = None
     event_bus_name: str = "default"
     attributes: Mapping[str, str] = {}
+    archives: tuple[Archiving, ...] = ()
+
+
+class Archived(msgspec.Struct, frozen=True, gc=False):
+    """An event in an archive.
+
+    Attributes:
+        position: Its place in the archive: the events of one archive rise in the order of their acceptance.
+        event: The event, as the bus accepted it.
+        at: When the bus accepted it.
+        group: The event group, if it has one.
+    """
+
+    position: int
+    event: Event
+    at: datetime
+    group: str | None = None
+
+
+class ArchiveStatistics(NamedTuple):
+    """What an archive holds (EventBridge, DescribeArchive).
+
+    Attributes:
+        event_count: How many events.
+        size_bytes: Of their JSON text, altogether.
+    """
+
+    event_count: int = 0
+    size_bytes: int = 0
 
 
 class Delivery(msgspec.Struct, frozen=True, gc=False):

@@ -17,6 +17,7 @@ import msgspec
 from eventrouter._host import Host
 from eventrouter.abc import Clock, Observer, Store, SystemClock, Target, Tracing
 from eventrouter.admission import Admission, PutResult, new_ids
+from eventrouter.archives import Archives
 from eventrouter.buses import DEFAULT_BUS, EventBuses
 from eventrouter.dead_letters import DeadLetters
 from eventrouter.delivery._dispatcher import Dispatcher, count_deliveries
@@ -55,7 +56,7 @@ _REPORT_GRACE: Final = 5.0
 _TURN: Final = 64
 
 
-class EventRouter(EventBuses, DeadLetters, anyio.AsyncContextManagerMixin):
+class EventRouter(EventBuses, DeadLetters, Archives, anyio.AsyncContextManagerMixin):
     """Event buses, their rules, and the delivery of their events.
 
     Declare buses, rules and targets at any time; put events while inside ``async with router``. Leaving the block

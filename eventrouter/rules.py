@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
+
+import msgspec
 
 from eventrouter.abc import Target
 from eventrouter.errors import ConflictError, InvalidRuleError, NotFoundError
@@ -44,6 +47,33 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class Archive:
+    """Which events of a bus are kept, to be replayed (EventBridge, CreateArchive).
+
+    Attributes:
+        name: Unique in the router; 1 to 48 of letters, digits and `. - _`.
+        event_pattern: Which events.
+        retention: For how long; None for ever.
+        description: For people.
+        event_bus_name: The bus whose events it keeps.
+    """
+
+    name: str
+    event_pattern: Pattern
+    retention: timedelta | None = None
+    description: str = ""
+    event_bus_name: str = "default"
+
+    def __post_init__(self) -> None:
+        check_name("archive name", self.name, maximum=48)
+        if self.retention is not None and not (isinstance(self.retention, timedelta) and self.retention > timedelta(0)):
+            raise InvalidRuleError(
+                f"retention of archive {self.name} is {self.retention!r}",
+                hint="use a positive timedelta, or None for ever",
+            )
+
+
+@dataclass(frozen=True)
 class RuleExplanation:
     """Why a rule does or does not match an event; `str()` gives it as text.
 
@@ -71,10 +101,12 @@ class Route(NamedTuple):
     Attributes:
         subscriptions: All of them, each once.
         ordered: Those that receive the events of one group in order.
+        archives: Who keeps it.
     """
 
     subscriptions: tuple[Subscription, ...] = ()
     ordered: tuple[Subscription, ...] = ()
+    archives: tuple[Archive, ...] = ()
 
 
 _NOWHERE: Final = Route()
@@ -89,7 +121,8 @@ class RuleSet:
     def __init__(self, event_bus_name: str) -> None:
         self.event_bus_name = event_bus_name
         self._rules: dict[str, Rule] = {}
-        self._routes: dict[str, Route] = {}  # what each rule's match means, made when its targets change
+        self._archives: dict[str, Archive] = {}  # by the key of its pattern, which is no rule's name
+        self._routes: dict[str, Route] = {}  # what each match means, made when the targets of a rule change
         self._matcher: Matcher[str] = Matcher()
 
     def __iter__(self) -> Iterator[Rule]:
@@ -166,8 +199,25 @@ class RuleSet:
             ),
         )
 
+    def put_archive(self, archive: Archive) -> None:
+        """Keep events from now on, or from now on others than before."""
+        key = _archive_key(archive.name)
+        self._archives[key] = archive
+        self._routes[key] = Route((), (), (archive,))
+        self._matcher.replace(key, archive.event_pattern)
+
+    def remove_archive(self, name: str) -> None:
+        """Keep no more events. Raises `KeyError` when there is no such archive."""
+        key = _archive_key(name)
+        del self._archives[key], self._routes[key]
+        self._matcher.remove(key)
+
+    def archives(self) -> tuple[Archive, ...]:
+        """List the archives of the bus."""
+        return tuple(self._archives.values())
+
     def matcher_statistics(self) -> MatcherStatistics:
-        """Say what the matcher holds: the patterns of the enabled rules."""
+        """Say what the matcher holds: the patterns of the enabled rules, and of archives."""
         return self._matcher.statistics()
 
     def explain(self, event: Mapping[str, Any]) -> list[RuleExplanation]:
@@ -176,9 +226,14 @@ class RuleSet:
         return sorted(told, key=lambda item: (not item.matched, item.explanation.distance))
 
     def route(self, event: Event) -> Route:
-        """Decide who receives *event*: the targets of every enabled rule whose pattern it matches."""
+        """Decide who receives *event*: the targets of every enabled rule whose pattern it matches.
+
+        The archives that it matches keep it, unless it is replayed (EventBridge user guide, "Archives").
+        """
         # As JSON, of which the matcher reads just what rules look at; the detail need not be decoded for it.
         names = self._matcher.match_json(event.to_json())
+        if self._archives and event.replay_name is not msgspec.UNSET:
+            names = [name for name in names if name in self._rules]
         if len(names) == 1:
             return self._routes[names[0]]
         if not names:
@@ -187,4 +242,9 @@ class RuleSet:
         return Route(
             tuple(subscription for route in routes for subscription in route.subscriptions),
             tuple(subscription for route in routes for subscription in route.ordered),
+            tuple(archive for route in routes for archive in route.archives),
         )
+
+
+def _archive_key(name: str) -> str:
+    return f"archive:{name}"  # no rule's name: those have no colon

@@ -15,6 +15,8 @@ import msgspec
 
 from eventrouter.records import (
     Accepted,
+    Archived,
+    ArchiveStatistics,
     Counts,
     DeadLetter,
     DeadLettered,
@@ -28,6 +30,7 @@ from eventrouter.records import (
     RetryAt,
     Subscription,
 )
+from eventrouter.stores._memory_archives import MemoryArchives
 
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
@@ -170,6 +173,7 @@ class MemoryStore:
         self._letter_order: list[int] = []  # their ids, rising, and those of some that are gone
         self._published: dict[tuple[str, str], str] = {}  # scope and key -> event id
         self._forget: list[tuple[datetime, tuple[str, str]]] = []  # a heap of what to remove from `_published`
+        self._archives = MemoryArchives()
         self._events = 0
         self._ids = count(1)
         self._tokens = count(1)
@@ -187,6 +191,8 @@ class MemoryStore:
                     continue
             duplicates.append(None)
             self._events += 1
+            if item.archives:
+                self._archives.keep(item)
             for subscription in item.subscriptions:
                 backlog = backlogs.get(subscription)
                 if backlog is None:
@@ -387,6 +393,20 @@ class MemoryStore:
     async def purge(self, ids: Sequence[int]) -> int:
         """Remove dead letters for good."""
         return sum(self._dead_letters.pop(id, None) is not None for id in dict.fromkeys(ids))
+
+    async def archived(
+        self, archive: str, *, start: datetime, end: datetime, now: datetime, after: int = 0, limit: int
+    ) -> Sequence[Archived]:
+        """Read an archive, in the order of acceptance."""
+        return self._archives.read(archive, start=start, end=end, now=now, after=after, limit=limit)
+
+    async def archives(self) -> Mapping[str, ArchiveStatistics]:
+        """Say what each archive holds."""
+        return self._archives.statistics()
+
+    async def purge_archive(self, archive: str, *, limit: int) -> int:
+        """Remove the oldest events of an archive."""
+        return self._archives.purge(archive, limit)
 
     async def ledger(self) -> Ledger:
         """Account for every delivery ever accepted."""

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from eventrouter import DeadLetter, DeadLettered, Delivered, Dropped, MemoryStore, Postponed, RetryAt, Subscription
-from eventrouter.records import Accepted, Counts, Deduplication, Ledger
+from eventrouter.records import Accepted, ArchiveStatistics, Archiving, Counts, Deduplication, Ledger
 from tests.support import NOON, make_event, seconds
 
 A, B = Subscription("default", "r", "a"), Subscription("default", "r", "b")
@@ -410,3 +410,70 @@ async def test_postponed_deliveries_have_not_been_attempted(store):
     assert await counts(store) == Counts(accepted=1, waiting=1)
     [again] = await lease(store, now=SOON + seconds(5))
     assert again.attempt == 1
+
+
+# -- archives --------------------------------------------------------------------------------------------------------
+
+
+def archived(n, *archives, until=None) -> Accepted:
+    return msgspec.structs.replace(accepted(n), archives=tuple(Archiving(name, until) for name in archives))
+
+
+async def read(store, archive="a", **options):
+    options = {"start": NOON - seconds(60), "end": NOON + seconds(60), "now": SOON, "limit": 10} | options
+    return list(await store.archived(archive, **options))
+
+
+async def test_archives_keep_events_in_the_order_of_acceptance_whatever_becomes_of_them(store):
+    items = [archived(n, *names) for n, names in ((0, "a"), (1, "ab"), (2, ""))]
+    items[1] = msgspec.structs.replace(items[1], subscriptions=(), group="g")
+    await store.append(items)
+    await store.settle([Delivered(delivery) for delivery in await lease(store)])
+    first, second = await read(store)
+    assert (first.event, first.at, first.group) == (items[0].event, NOON, None)
+    assert (second.event, second.at, second.group) == (items[1].event, NOON + seconds(1), "g")
+    assert first.position < second.position
+    assert [kept.event.detail["n"] for kept in await read(store, "b")] == [1]
+    assert await read(store, "c") == []
+    sizes = [len(item.event.to_json()) for item in items]
+    assert await store.archives() == {
+        "a": ArchiveStatistics(2, sizes[0] + sizes[1]),
+        "b": ArchiveStatistics(1, sizes[1]),
+    }
+
+
+async def test_an_archive_is_read_by_time_of_the_event_and_page_by_page(store):
+    items = [archived(n, "a") for n in range(5)]
+    for n, item in enumerate(items):
+        event = msgspec.structs.replace(item.event, time=NOON + seconds(n))
+        items[n] = msgspec.structs.replace(item, event=event)
+    await store.append(items)
+    span = {"start": NOON + seconds(1), "end": NOON + seconds(4)}
+    page = await read(store, **span, limit=2)
+    rest = await read(store, **span, limit=2, after=page[-1].position)
+    assert [kept.event.detail["n"] for kept in page + rest] == [1, 2, 3]
+
+
+async def test_what_was_kept_for_long_enough_is_not_given_any_more_and_removed(store):
+    await store.append([archived(0, "a", until=SOON), archived(1, "a", until=SOON + seconds(1)), archived(2, "a")])
+    assert [kept.event.detail["n"] for kept in await read(store)] == [1, 2]
+    assert [kept.event.detail["n"] for kept in await read(store, now=SOON + seconds(1))] == [2]
+
+
+async def test_an_archive_is_purged_from_its_beginning(store):
+    await store.append([archived(n, "a", "b") for n in range(3)])
+    assert await store.purge_archive("a", limit=2) == 2
+    assert [kept.event.detail["n"] for kept in await read(store)] == [2]
+    assert await store.purge_archive("a", limit=2) == 1
+    assert await store.purge_archive("a", limit=2) == 0
+    assert await store.purge_archive("c", limit=2) == 0
+    assert list(await store.archives()) == ["b"]
+
+
+async def test_a_duplicate_and_a_follow_up_are_archived_as_what_they_are(store):
+    unique = Deduplication("s", "k", SOON + seconds(300))
+    item = msgspec.structs.replace(archived(0, "a"), deduplication=unique)
+    await store.append([item, item])
+    [delivery] = await lease(store)
+    await store.settle([Delivered(delivery, (archived(1, "a"),))])
+    assert [kept.event.detail["n"] for kept in await read(store)] == [0, 1]
