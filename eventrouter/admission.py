@@ -162,6 +162,10 @@ class Admission:
         parent = current_delivery()
         admitted: list[Accepted | PutResult] = []
         for event in events:
+            if not isinstance(event, Event):
+                reason = f"What is forwarded must be an Event, got {type(event).__name__}; Event.from_json makes one."
+                admitted.append(PutResult(None, "InvalidArgument", reason))
+                continue
             try:
                 route = self.route(event, event_bus_name, principal)
             except InvalidEventError as error:
@@ -241,6 +245,20 @@ def _cause(parent: Delivery | None) -> tuple[tuple[str, ...], str | None]:
 def _deduplication(event: Event, entry: EventEntry, now: datetime) -> Deduplication:
     scope = f"{entry.event_bus_name}/{entry.event_group_id or ''}"
     return Deduplication(scope, entry.deduplication_id or _content_hash(event), now + DEDUPLICATION_WINDOW)
+
+
+def check_is_list(items: object, what: str) -> None:
+    """Refuse what a call cannot go through in order, and more than once.
+
+    Raises:
+        InvalidEventError: `ValidationException`: it is one item without a list, a generator or a mapping.
+    """
+    if isinstance(items, list | tuple) or (isinstance(items, Sequence) and not isinstance(items, str | bytes)):
+        return
+    hint = "put it in a list" if isinstance(items, EventEntry | Event | Mapping) else "make a list of it"
+    raise InvalidEventError(
+        f"A call takes a list of {what}, got {type(items).__name__}; {hint}.", "ValidationException"
+    )
 
 
 def new_ids(count: int) -> list[str]:

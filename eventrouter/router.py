@@ -16,7 +16,7 @@ import msgspec
 
 from eventrouter._host import Host
 from eventrouter.abc import Clock, Observer, Store, SystemClock, Target, Tracing
-from eventrouter.admission import Admission, PutResult, new_ids
+from eventrouter.admission import Admission, PutResult, check_is_list, new_ids
 from eventrouter.archives import Archives
 from eventrouter.buses import DEFAULT_BUS, EventBuses
 from eventrouter.dead_letters import DeadLetters
@@ -214,11 +214,12 @@ class EventRouter(EventBuses, DeadLetters, Archives, anyio.AsyncContextManagerMi
                 source, detail-type, resources, and the detail as it is written, in which the order of keys counts.
 
         Raises:
-            InvalidEventError: `ValidationException`: not 1 to 100 entries, or more than 256 KiB in those that are not
-                refused. None was accepted.
+            InvalidEventError: `ValidationException`: not a list of 1 to 100 entries, or more than 256 KiB in those that
+                are not refused. None was accepted.
             BusClosedError: The router is not running, or in the event loop of another thread. While it closes, handlers
                 may put events until deliveries are cancelled.
         """
+        check_is_list(entries, "entries")
         tracing = self._dispatcher.tracing
         if tracing is None:
             return await self._put(entries, principal, by_content)
@@ -267,14 +268,16 @@ class EventRouter(EventBuses, DeadLetters, Archives, anyio.AsyncContextManagerMi
             principal: Who puts them, for the bus's policy; None is the process itself.
 
         Returns:
-            One result per event, in the same order; refusals are `ResourceNotFoundException` when there is no such bus,
-            `ThrottlingException` as in `put_events`, `RecursiveInvocationException` past `maximum_depth`, or past
-            `maximum_hops` for an event that its own handler hands on, and by a bus with a policy the codes of
-            `Policy.authorize`.
+            One result per event, in the same order; refusals are `InvalidArgument` for what is no `Event`,
+            `ResourceNotFoundException` when there is no such bus, `ThrottlingException` as in `put_events`,
+            `RecursiveInvocationException` past `maximum_depth`, or past `maximum_hops` for an event that its own
+            handler hands on, and by a bus with a policy the codes of `Policy.authorize`.
 
         Raises:
+            InvalidEventError: `ValidationException`: it is no list.
             BusClosedError: As `put_events`.
         """
+        check_is_list(events, "events")
         tracing = self._dispatcher.tracing
         if tracing is None:
             return await self._forward(events, event_bus_name, hops, principal, None)

@@ -1,5 +1,7 @@
 """Putting events, and managing buses and rules."""
 
+from collections import deque
+
 import anyio.lowlevel
 import pytest
 
@@ -18,6 +20,7 @@ from eventrouter import (
     PutResult,
     Subscription,
 )
+from eventrouter.otel import OpenTelemetry
 from tests.support import EVERYTHING, Scripted, make_event, make_router, order, seconds
 from tests.virtual_time import LoopClock
 
@@ -81,6 +84,39 @@ async def test_a_call_takes_1_to_100_entries(count):
             await router.put_events([order()] * count)
         assert caught.value.error_code == "ValidationException"
         assert len(await router.put_events([order()] * 100)) == 100
+
+
+@pytest.mark.parametrize("tracing", [None, OpenTelemetry()])
+@pytest.mark.parametrize(
+    ("items", "got", "hint"),
+    [
+        (order(), "EventEntry", "put it in a list"),
+        (make_event(), "Event", "put it in a list"),
+        ({"source": "shop"}, "dict", "put it in a list"),
+        ((order() for _ in range(2)), "generator", "make a list of it"),
+        (None, "NoneType", "make a list of it"),
+        ("shop", "str", "make a list of it"),
+    ],
+)
+async def test_what_is_no_list_is_refused_with_what_to_do(items, got, hint, tracing):
+    async with make_router(tracing=tracing) as router:
+        for put, what in ((router.put_events, "entries"), (router.forward_events, "events")):
+            with pytest.raises(InvalidEventError) as caught:
+                await put(items)
+            assert str(caught.value) == f"A call takes a list of {what}, got {got}; {hint}."
+            assert caught.value.error_code == "ValidationException"
+
+
+async def test_any_sequence_is_a_list():
+    async with make_router() as router:
+        assert len(await router.put_events((order(),))) == len(await router.put_events(deque([order()]))) == 1
+
+
+async def test_what_is_forwarded_and_no_event_is_refused_by_itself():
+    async with make_router() as router:
+        results = await router.forward_events([order(), make_event()])
+    assert [result.error_code for result in results] == ["InvalidArgument", None]
+    assert results[0].error_message == "What is forwarded must be an Event, got EventEntry; Event.from_json makes one."
 
 
 async def test_a_request_over_the_size_limit_fails_whole():
