@@ -29,8 +29,9 @@ from eventrouter.records import Delivered, Delivery, Outcome, Postponed
 
 logger = logging.getLogger("eventrouter.delivery")
 
-#: How many attempts a worker makes before it lets others run.
-_TURN: Final = 64
+#: How many attempts a worker makes before it lets others run, and after how many seconds it begins no other.
+_TURN: Final = 256
+_LONGEST_TURN: Final = 0.01
 
 _current: ContextVar[Delivery | None] = ContextVar("eventrouter_delivery", default=None)
 
@@ -106,6 +107,7 @@ class Workers:
         self._idle: anyio.Event | None = None  # wakes the one worker that has nothing to do
         self._is_called = False  # whether a worker is on its way
         self._is_over = False
+        self._is_between_turns = False  # whether a worker goes on when all others have had their turn
         self._throttled = 0  # attempts in a row
 
     @property
@@ -148,9 +150,9 @@ class Workers:
         while True:
             with anyio.CancelScope() as worker.scope:
                 while not worker.scope.cancel_called:
-                    if self.ready and self.running < self.limit and not self.is_resting:
+                    if self._may_attempt():
                         if await self._attempt_many(worker):
-                            await anyio.lowlevel.checkpoint()
+                            await self._let_others_run()
                     elif not await self._is_needed_again():
                         self._all.remove(worker)
                         return
@@ -158,6 +160,17 @@ class Workers:
                 timeout = worker.target.timeout or timedelta(0)
                 error = TargetTimeoutError(f"No answer within {timeout.total_seconds():g} s.")
                 self._finish(worker, self._fail(worker.target, worker.delivery, error))
+
+    def _may_attempt(self) -> bool:
+        return bool(self.ready) and self.running < self.limit and not self.is_resting and not self._is_between_turns
+
+    async def _let_others_run(self) -> None:
+        """Give all other tasks a turn, but for workers of this subscription, who would only make it longer."""
+        self._is_between_turns = True
+        try:
+            await anyio.lowlevel.checkpoint()
+        finally:
+            self._is_between_turns = False
 
     async def _is_needed_again(self) -> bool:
         """Wait for work, as one worker does so that the next delivery need not wait for a new one; others may go."""
@@ -185,6 +198,7 @@ class Workers:
         self.running += 1
         try:
             begin = clock()
+            end_of_turn, loop_time = begin + _LONGEST_TURN, anyio.current_time()
             for _ in range(_TURN):
                 if not ready or self.running > self.limit or self.is_resting:
                     break
@@ -222,6 +236,10 @@ class Workers:
                 now = clock()
                 if now - begin > BLOCKING:
                     _warn_of_blocking(delivery, now - begin)
+                # The event loop's time has the last word, but takes too long to ask for after each attempt. Where it is
+                # simulated it stands still meanwhile, so that the order of things never depends on real time there.
+                if now > end_of_turn and anyio.current_time() > loop_time + _LONGEST_TURN:
+                    break
                 begin = now
             worker.delivery = None
         finally:

@@ -4,8 +4,10 @@ import asyncio
 import functools
 import time
 from contextvars import ContextVar
+from itertools import pairwise
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from eventrouter import FunctionTarget
@@ -233,3 +235,34 @@ async def test_an_attempt_is_judged_by_the_target_that_made_it():
         await router.settle_down()
     assert len(slow.seen) == 1
     assert router.closing_report.total.delivered == 1
+
+
+async def turns_between_attempts(milliseconds: float) -> list[int]:
+    """Attempt eight deliveries, each of which keeps the event loop so long; say how often another task ran between."""
+    attempts: list[int] = []
+    turns = 0
+
+    async def work(event):
+        time.sleep(milliseconds / 1_000)  # noqa: ASYNC251 - that is the fault
+        attempts.append(turns)
+
+    router = make_router(work, clock=None)
+    async with router:
+        await router.put_events([order(n=n) for n in range(8)])
+        while len(attempts) < 8:
+            turns += 1
+            await anyio.lowlevel.checkpoint()
+    return [after - before for before, after in pairwise(attempts)]
+
+
+@pytest.mark.parametrize("anyio_backend", real_time_backends(), ids=lambda backend: backend[0])
+async def test_a_handler_that_keeps_the_event_loop_lets_others_run_after_each_attempt():
+    """Publishers, timers and other subscriptions wait for one such attempt, and not for all that are ready."""
+    between = await turns_between_attempts(11)
+    # Trio shuffles: two attempts may be next to one another, with a turn of all others before and after them.
+    assert sum(between) >= 6
+    assert all(first + second for first, second in pairwise(between))
+
+
+async def test_the_order_of_things_does_not_depend_on_real_time_where_time_is_simulated():
+    assert await turns_between_attempts(11) == [0] * 7
