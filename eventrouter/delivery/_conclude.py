@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import datetime, timedelta
 
 from eventrouter import names
@@ -18,7 +19,7 @@ from eventrouter.records import (
     RetryAt,
     Subscription,
 )
-from eventrouter.retry import LONGEST_WAIT, ExhaustedRetryCondition
+from eventrouter.retry import LONGEST_WAIT, ExhaustedRetryCondition, RetryPolicy
 
 #: The shortest rest of a throttled target, whatever it asks for: without one it would be asked without end.
 SHORTEST_PAUSE = timedelta(seconds=0.1)
@@ -26,7 +27,14 @@ MAXIMUM_ERROR_MESSAGE = 1_000  # characters; a dead letter explains, it does not
 
 
 def conclude(
-    delivery: Delivery, target: Target, error: Exception, *, now: datetime, draw: float, pause: timedelta
+    delivery: Delivery,
+    target: Target,
+    error: Exception,
+    *,
+    now: datetime,
+    draw: float,
+    pause: timedelta,
+    policy: RetryPolicy | None = None,
 ) -> RetryAt | Postponed | DeadLettered | Dropped:
     """Decide what follows from an attempt that ended with *error*.
 
@@ -37,7 +45,9 @@ def conclude(
         now: When it ended.
         draw: The jitter of a retry, in [0, 1).
         pause: How long a target that is throttled rests when it does not say so itself.
+        policy: Decides about retries; by default the target's own.
     """
+    policy = policy or target.retry_policy
     error = unwrapped(error)
     code = error.error_code if isinstance(error, DeliveryError) else "TARGET_ERROR"
     message = _message(error)
@@ -49,11 +59,11 @@ def conclude(
     if isinstance(error, ThrottledError) and not is_final:
         rest = max(retry_after, SHORTEST_PAUSE) if retry_after else pause  # nothing is no rest either
         due = now + min(rest, LONGEST_WAIT)
-        if due - delivery.accepted_at <= target.retry_policy.maximum_event_age:
+        if due - delivery.accepted_at <= policy.maximum_event_age:
             return Postponed(delivery, due, code, message)
         condition = "MaximumEventAgeInSeconds"
     elif not is_final:
-        next_attempt = target.retry_policy.next_attempt(
+        next_attempt = policy.next_attempt(
             attempts=delivery.attempt,
             accepted_at=delivery.accepted_at,
             now=now,
@@ -85,6 +95,16 @@ def conclude(
         ),
         is_kept=isinstance(queue, DeadLetterQueue),
     )
+
+
+def undecided(error: Exception, broken: Exception) -> DeliveryError:
+    """Give the error that stands for one about which nothing could be decided, as something foreign raised *broken*."""
+    return DeliveryError(f"{_message(error)} (what follows from it could not be decided: {_message(broken)})")
+
+
+def plain(policy: RetryPolicy) -> RetryPolicy:
+    """Give the limits of a policy without code of its own."""
+    return RetryPolicy(**{limit.name: getattr(policy, limit.name) for limit in fields(RetryPolicy)})
 
 
 def rule_arn(subscription: Subscription, event: Event) -> str:

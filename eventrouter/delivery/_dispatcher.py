@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import copy_context
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -14,7 +15,7 @@ from anyio.abc import TaskGroup
 
 from eventrouter.abc import Clock, Observer, Store, Target, Tracing, WhenFull
 from eventrouter.delivery._clock import SteadyClock
-from eventrouter.delivery._conclude import conclude
+from eventrouter.delivery._conclude import conclude, plain, undecided
 from eventrouter.delivery._observe import Observers
 from eventrouter.delivery._pump import Pump
 from eventrouter.records import (
@@ -50,7 +51,7 @@ class Dispatcher:
         observers: Told of every step.
         tracing: Put around each attempt.
         follow_up: Adds to an outcome what else follows from it, given the target and what it returned or raised.
-            What it raises itself is a failed attempt; it must not raise for an outcome that is one.
+            What it raises itself is a failed attempt, or if the outcome is one, leaves that as it is.
     """
 
     def __init__(
@@ -293,16 +294,26 @@ class Dispatcher:
             return self.fail(delivery, target, error, 0)
 
     def fail(self, delivery: Delivery, target: Target, error: Exception, pauses: int) -> Outcome:
-        """Decide what follows from an attempt that failed, after so many in a row that were throttled."""
-        outcome: Outcome = conclude(
-            delivery,
-            target,
-            error,
-            now=self.clock.now(),
-            draw=jitter(self._seed, delivery.event.id, str(delivery.subscription), delivery.attempt),
-            pause=min(_FIRST_REST * (1 << min(pauses, 16)), _LONGEST_REST),
-        )
-        return self._follow_up(outcome, target, error)
+        """Decide what follows from an attempt that failed, after so many in a row that were throttled.
+
+        Never raises: an outcome that nobody could decide would cost the delivery, and with its task all the others.
+        """
+        now = self.clock.now()
+        draw = jitter(self._seed, delivery.event.id, str(delivery.subscription), delivery.attempt)
+        pause = min(_FIRST_REST * (1 << min(pauses, 16)), _LONGEST_REST)
+        outcome: Outcome
+        try:
+            outcome = conclude(delivery, target, error, now=now, draw=draw, pause=pause)
+        except Exception as broken:  # a policy's, or an exception's own code
+            logger.exception("%s failed, and what follows could not be decided: its limits do", _name(delivery))
+            about, policy = undecided(error, broken), plain(target.retry_policy)
+            outcome = conclude(delivery, target, about, now=now, draw=draw, pause=pause, policy=policy)
+        try:
+            return self._follow_up(outcome, target, error)
+        except Exception:
+            logger.exception("%s is over, and the records of it could not be made", _name(delivery))
+            # The store keeps a dead letter whose way to a target could not be made either.
+            return replace(outcome, is_kept=True) if isinstance(outcome, DeadLettered) else outcome
 
     def started(self, delivery: Delivery) -> None:
         """Hear of an attempt that begins."""
