@@ -70,10 +70,12 @@ class Subscribers:
     def __init__(self, deliveries: Deliveries) -> None:
         self._deliveries = deliveries
         self._related: dict[Subscription, Mapping[Subscription, Target]] = {}
+        self._leaving: set[Subscription] = set()  # removed, and what belongs to them may still be needed
 
     def put(self, subscription: Subscription, target: Target) -> None:
         """Add a target or replace the one of that subscription, with all that belongs to it."""
         related = dict(_related(subscription, target))
+        self._leaving.discard(subscription)
         self._deliveries.put_target(subscription, target)
         for gone in self._related.pop(subscription, {}).keys() - related.keys():
             self._deliveries.remove_target(gone)
@@ -81,15 +83,27 @@ class Subscribers:
             self._related[subscription] = related
         for other, receiver in related.items():
             self._deliveries.put_target(other, receiver)
+        self._let_go()
 
     def remove(self, subscription: Subscription) -> None:
         """Remove a target. What belongs to it stays while deliveries go on, from which more may follow."""
         self._deliveries.remove_target(subscription)
-        related = self._related.get(subscription, {})
-        if not any(map(self._deliveries.is_busy, (subscription, *related))):
-            self._related.pop(subscription, None)
-            for other in related:
-                self._deliveries.remove_target(other)
+        if subscription in self._related:
+            self._leaving.add(subscription)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Remove what belonged to removed targets whose deliveries have ended.
+
+        At each change of targets, as nothing that grows comes but by one.
+        """
+        for subscription in list(self._leaving):
+            related = self._related[subscription]
+            if not any(map(self._deliveries.is_busy, (subscription, *related))):
+                self._leaving.remove(subscription)
+                del self._related[subscription]
+                for other in related:
+                    self._deliveries.remove_target(other)
 
 
 def _related(subscription: Subscription, target: Target) -> Iterator[tuple[Subscription, Target]]:

@@ -259,6 +259,27 @@ async def test_what_follows_after_a_target_was_removed_still_arrives():
     assert router.closing_report.parked == frozenset()
 
 
+async def test_targets_that_are_removed_while_they_work_leave_nothing_behind():
+    """Their destinations go with the next change of targets that finds their deliveries ended."""
+
+    async def wait():
+        await anyio.sleep(10)
+
+    destination = Scripted(id="d")
+    router = make_router(Scripted(id="first"))
+    async with router:
+        for n in range(20):
+            router.put_targets("r", [Scripted(id=f"t{n}", script=[wait], on_success=destination)])
+            await router.put_events([order()])
+            router.remove_targets("r", [f"t{n}"])
+        router.put_targets("r", [Scripted(id="t0", on_failure=destination)])  # one comes back
+        await router.settle_down()
+        router.put_targets("r", [Scripted(id="last")])
+        assert len(destination.seen) == 19
+        assert len(router._dispatcher.targets) == 4
+        assert len(router._subscribers._related) == 1
+
+
 async def test_records_that_wait_are_sent_by_the_next_router_on_the_store():
     store = MemoryStore()
     down = Scripted(id="d", maximum_concurrency=0)

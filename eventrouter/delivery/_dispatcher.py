@@ -18,6 +18,7 @@ from eventrouter.delivery._clock import SteadyClock
 from eventrouter.delivery._conclude import conclude, plain, undecided
 from eventrouter.delivery._observe import Observers
 from eventrouter.delivery._pump import Pump
+from eventrouter.delivery._receivers import holder
 from eventrouter.records import (
     Accepted,
     DeadLettered,
@@ -76,7 +77,7 @@ class Dispatcher:
         self._accounts: dict[str, RetryAccount] = {}  # by bus
         self._tasks: TaskGroup | None = None
         self._targets: dict[Subscription, Target] = {}
-        self._replaced: list[Target] = []  # or removed; to be closed with the others
+        self._replaced: list[Target] = []  # or removed; to be closed when no attempt needs them any more
         self._paused: set[Subscription] = set()
         self._parked: dict[Subscription, int] = {}  # what waits for subscriptions that are not declared
         self._pumps: dict[Subscription, Pump] = {}
@@ -99,8 +100,9 @@ class Dispatcher:
     def remove_target(self, subscription: Subscription) -> None:
         """Expect no new deliveries; those already accepted still go to the target, while the router runs."""
         target = self._targets.pop(subscription, None)
-        if self._tasks is not None and target is not None and type(target).aclose is not Target.aclose:
-            self._replaced.append(target)
+        if self._tasks is not None and target is not None and type(holder(target)).aclose is not Target.aclose:
+            self._replaced.append(holder(target))
+            self._context.run(self._tasks.start_soon, self._close_replaced)
 
     def pause(self, subscription: Subscription) -> None:
         """Begin no attempt until `resume`; what runs goes on."""
@@ -175,15 +177,29 @@ class Dispatcher:
             with anyio.move_on_after(SETTLE_GRACE, shield=True):
                 await self._close_targets()
 
+    async def _close_replaced(self) -> None:
+        """Close targets that are not declared any more, as soon as no attempt calls them.
+
+        Asked for when targets change and when subscriptions run out of deliveries, so that what is not closed yet is in
+        use, or was just now.
+        """
+        if not self._replaced:
+            return
+        declared = {id(holder(target)) for target in self._targets.values()}
+        called = {id(holder(target)) for pump in self._pumps.values() for target in pump.workers.targets}
+        replaced = {id(target): target for target in self._replaced if id(target) not in declared}
+        self._replaced = [target for key, target in replaced.items() if key in called]
+        for key, target in replaced.items():
+            if key not in called:
+                with anyio.move_on_after(SETTLE_GRACE, shield=True):
+                    await _close(target)
+
     async def _close_targets(self) -> None:
         """Let each target give back what it holds, after all attempts have ended."""
-        targets = {id(target): target for target in (*self._targets.values(), *self._replaced)}
+        targets = {id(target): target for target in map(holder, (*self._targets.values(), *self._replaced))}
         self._replaced.clear()
         for target in targets.values():
-            try:
-                await target.aclose()
-            except Exception:
-                logger.exception("Target %s could not be closed", target.id)
+            await _close(target)
 
     def notify(self, counts: Mapping[Subscription, int]) -> None:
         """Say that the store has so many new deliveries of each subscription."""
@@ -216,6 +232,7 @@ class Dispatcher:
         # Not in a `finally`: a pump that was cancelled is closed later, with what it holds.
         del self._pumps[pump.subscription]
         self._count_ended(pump, pump.unfinished)  # none, unless another process has ended some
+        await self._close_replaced()
 
     # -- waiting for it ------------------------------------------------------------------------------------------
 
@@ -252,10 +269,6 @@ class Dispatcher:
         """Wait until another delivery fits into the backlog of a subscription."""
         while not self.has_room(subscription) and self._tasks is not None:
             await self._next_end()
-
-    def is_active(self, subscription: Subscription) -> bool:
-        """Say whether the subscription has deliveries that have not ended, as far as this process knows."""
-        return subscription in self._pumps
 
     async def wait_until(self, is_over: Callable[[], bool]) -> None:
         """Wait until *is_over* says so, which is asked whenever deliveries have ended, or the dispatcher is stopped."""
@@ -351,6 +364,13 @@ class Dispatcher:
         """Hear of an outcome that the store refused by itself; it stays, and is tried again."""
         if self.observers:
             self.observers.unsettled(outcome, error, self.clock.now())
+
+
+async def _close(target: Target) -> None:
+    try:
+        await target.aclose()
+    except Exception:
+        logger.exception("Target %s could not be closed", target.id)
 
 
 def count_deliveries(accepted: Sequence[Accepted]) -> dict[Subscription, int]:

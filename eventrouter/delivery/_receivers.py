@@ -33,10 +33,6 @@ class RecordReceiver(Target):
             delivery = msgspec.structs.replace(delivery, input=bytes(delivery.event.detail_json))
         return self.target.invoke(delivery)
 
-    async def aclose(self) -> None:
-        """Close the target."""
-        await self.target.aclose()
-
 
 @dataclass(frozen=True, kw_only=True)
 class LastResort(Target):
@@ -54,9 +50,10 @@ class LastResort(Target):
         """Call the target."""
         return self.target.invoke(delivery)
 
-    async def aclose(self) -> None:
-        """Close the target."""
-        await self.target.aclose()
+
+def holder(target: Target) -> Target:
+    """Give the target that is to be closed: the one that a receiver stands for, or the target itself."""
+    return target.target if isinstance(target, RecordReceiver | LastResort) else target
 
 
 def _options(target: Target) -> dict[str, Any]:

@@ -116,6 +116,11 @@ class Workers:
         return [worker.delivery for worker in self._all if worker.delivery is not None] + list(self.ready)
 
     @property
+    def targets(self) -> list[Target]:
+        """Whom the next attempt calls, and those of the attempts under way."""
+        return [self.target, *(worker.target for worker in self._all if worker.delivery is not None)]
+
+    @property
     def deadline(self) -> float:
         """When the first time limit ends, in the event loop's time."""
         return min((worker.deadline for worker in self._all), default=math.inf)

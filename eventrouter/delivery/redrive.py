@@ -203,7 +203,7 @@ class Redriver:
             await self._move(letters, canary)
             # An end is heard of here, unless another process on the same store saw it; then the subscription runs out
             # of deliveries without it, sooner or later.
-            await dispatcher.wait_until(lambda: not any(dispatcher.is_active(key[0]) for key in canary.waiting))
+            await dispatcher.wait_until(lambda: not any(dispatcher.is_busy(key[0]) for key in canary.waiting))
         finally:
             dispatcher.observers.remove(canary)
         if canary.waiting:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from eventrouter import BusClosedError, EventEntry, MemoryStore, Target
@@ -221,3 +222,65 @@ async def test_destinations_and_dead_letter_targets_are_closed_too():
     async with make_router(target) as router:
         await router.put_events([order()])
     assert sorted(log) == ["b closed", "b done", "b invoked", "c closed"]
+
+
+async def test_a_target_that_is_replaced_or_removed_is_closed_when_its_last_attempt_has_ended():
+    log = []
+    old, other = Closing(id="t", log=log), Closing(id="other", log=log)
+    router = make_router(old)
+    async with router:
+        await router.put_events([order()])
+        await anyio.sleep(0.5)
+        router.put_targets("r", [Scripted(id="t"), other])
+        await anyio.sleep(0.4)
+        assert log == ["t invoked"]
+        router.remove_targets("r", ["other"])  # nothing calls it
+        await anyio.sleep(3)
+        assert log == ["t invoked", "t done", "other closed", "t closed"]
+        assert router._dispatcher._replaced == []
+    assert log[4:] == []
+
+
+async def test_a_target_that_is_still_declared_elsewhere_stays_open():
+    log = []
+    shared = Closing(id="b", log=log)
+    router = make_router(shared, Scripted(id="t", on_success=shared))
+    async with router:
+        router.put_targets("r", [shared])  # the same again
+        router.remove_targets("r", ["b"])
+        await anyio.sleep(5)
+        assert log == []
+        router.put_targets("r", [Scripted(id="t")])
+        await anyio.sleep(5)
+        assert log == ["b closed"]
+        assert router._dispatcher._replaced == []
+
+
+async def test_targets_that_are_replaced_without_end_leave_nothing_behind():
+    log = []
+    router = make_router()
+    async with router:
+        for n in range(50):
+            router.put_targets(
+                "r", [Scripted(id="t", on_success=Closing(id=f"c{n}", log=log), on_failure=Scripted(id="d"))]
+            )
+            await router.put_events([order()])
+            await anyio.lowlevel.checkpoint()
+        await router.settle_down()
+        await anyio.sleep(100)
+        assert sorted(line for line in log if "closed" in line) == sorted(f"c{n} closed" for n in range(49))
+        assert router._dispatcher._replaced == []
+        assert len(router._dispatcher._targets) == 3
+
+
+async def test_a_replaced_target_that_does_not_close_holds_nothing_up():
+    class Stuck(Closing):
+        async def aclose(self):
+            await anyio.sleep(3600)
+
+    router = make_router(Stuck(id="t", log=[]))
+    async with router:
+        router.remove_targets("r", ["t"])
+        await anyio.sleep(0.1)
+        began = anyio.current_time()
+    assert anyio.current_time() - began < 10
