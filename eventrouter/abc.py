@@ -76,8 +76,8 @@ class Target(ABC):
         maximum_concurrency: How many attempts may run at once; 0 for none: its deliveries wait until it is put again
             with another number.
         ordering: `FIFO` delivers the events of one event group in the order of their acceptance, one at a time; one
-            that waits for a retry holds up its own group only. Events without a group have no order, and a dead letter
-            that is redriven comes when it comes.
+            that waits for a retry holds up its own group only. Events without a group have no order. A dead letter
+            that is redriven comes after those of its group that wait by then.
         maximum_backlog: How many deliveries may be unfinished before `when_full` applies. A call of `put_events` that
             finds room is accepted with all of its entries, so it may become up to 99 more.
         when_full: What meets the next event: `wait` lets `put_events` wait for room, and answer
@@ -276,7 +276,8 @@ class Store(Protocol):
     async def redrive(self, ids: Sequence[int], *, now: datetime) -> Sequence[DeadLetter]:
         """Make deliveries of dead letters again, to the subscription that failed and no other, due at *now*.
 
-        They are new deliveries of the same event, with no attempt made, whose age counts from *now*.
+        They are new deliveries of the same event, with its trace header and group, no attempt made, and an age that
+        counts from *now*. Ordered ones come after those of their group that wait, in the order of *ids*.
 
         Returns:
             The dead letters that were there, and are not any more.

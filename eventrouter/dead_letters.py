@@ -137,7 +137,8 @@ class DeadLetters(ABC):
     ) -> Redrive:
         """Deliver dead letters again, the oldest first, each to the target that failed and to no other.
 
-        They become deliveries of the same event, with all attempts before them and an age of nothing. Letters that
+        They become deliveries of the same event, with its trace header, all attempts before them and an age of nothing.
+        With `ordering="FIFO"`, those of an event group come one at a time, after what waits of it by then. Letters that
         arrive meanwhile are left alone, and so are those whose target is not declared any more, which the result
         counts. Returns once all are deliveries again, not once they are delivered; `settle_down` waits for that.
 

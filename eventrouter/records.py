@@ -169,6 +169,9 @@ class DeadLetter:
         id: Names it in its store; 0 before it is in one.
         hops: How many buses handed the event on.
         causes: The ids of the events whose handling put this one, the first cause first.
+        trace_header: Trace context of the publisher, as W3C's `traceparent` (or AWS's own).
+        group: The event group, if it has one.
+        is_ordered: Whether the subscription receives the events of a group in order.
     """
 
     queue: str
@@ -184,6 +187,9 @@ class DeadLetter:
     id: int = 0
     hops: int = 0
     causes: tuple[str, ...] = ()
+    trace_header: str | None = None
+    group: str | None = None
+    is_ordered: bool = False
 
     @property
     def attributes(self) -> dict[str, str]:

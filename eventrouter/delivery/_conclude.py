@@ -92,6 +92,9 @@ def conclude(
             at=now,
             hops=delivery.hops,
             causes=delivery.causes,
+            trace_header=delivery.trace_header,
+            group=delivery.group,
+            is_ordered=target.ordering == "FIFO",
         ),
         is_kept=isinstance(queue, DeadLetterQueue),
     )

@@ -9,7 +9,10 @@ from eventrouter import (
     DeadLettered,
     DeadLetterQueue,
     Delivered,
+    EventEntry,
+    FunctionTarget,
     InvalidRuleError,
+    PermanentDeliveryError,
     RetryPolicy,
 )
 from tests.interruption import cancelled_after
@@ -49,6 +52,48 @@ async def test_letters_go_to_the_failed_target_only_the_oldest_first():
     assert (redrive.state, redrive.total, redrive.redriven, redrive.left) == ("COMPLETED", 3, 3, 0)
     assert router.closing_report.total.dead_lettered == 0
     assert router.closing_report.is_balanced
+
+
+async def test_a_redriven_event_has_its_trace_header_and_group():
+    target = failing(1)
+    router = make_router(target)
+    async with router:
+        await router.put_events([EventEntry("shop", "T", {}, event_group_id="g", trace_header="00-1")])
+        await router.settle_down()
+        await router.redrive()
+        await router.settle_down()
+    first, again = target.seen
+    assert (again.group, again.trace_header) == (first.group, first.trace_header) == ("g", "00-1")
+
+
+async def test_redriven_events_of_a_group_come_in_order_after_those_that_wait():
+    """And one at a time, though there is room for ten, and the first fails once more."""
+    log = []
+
+    async def work(event):
+        n = event.detail["n"]
+        log.append(("begin", n))
+        await anyio.sleep(10 - n)
+        if n < 3 and log.count(("begin", n)) < (3 if n == 0 else 2):
+            raise OSError if log.count(("begin", n)) == 2 else PermanentDeliveryError("no")
+        log.append(("end", n))
+
+    router = make_router(FunctionTarget(id="t", function=work, ordering="FIFO"))
+    async with router:
+        await router.put_events([EventEntry("shop", "T", {"n": n}, event_group_id="g") for n in range(3)])
+        await router.settle_down()
+        assert len(await router.dead_letters()) == 3
+        log.clear()
+        log += [("begin", n) for n in range(3)]
+        await router.put_events([EventEntry("shop", "T", {"n": n}, event_group_id="g") for n in (3, 4)])
+        await router.redrive()
+        await router.settle_down()
+    assert log[3:] == [
+        *[(step, n) for n in (3, 4) for step in ("begin", "end")],
+        ("begin", 0),  # fails
+        *[(step, n) for n in (0, 1, 2) for step in ("begin", "end")],
+    ]
+    assert router.closing_report.total.delivered == 5
 
 
 async def test_the_age_of_a_redriven_event_begins_anew():

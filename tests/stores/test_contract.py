@@ -289,6 +289,33 @@ async def test_a_redriven_letter_is_a_new_delivery_to_the_one_that_failed(store)
     assert await counts(store) == Counts(accepted=2, dead_lettered=1, delivered=1)
 
 
+async def test_redriven_letters_of_an_ordered_group_come_one_at_a_time_after_those_that_wait(store):
+    first, second = await bury(store, 2)
+    waiting = Accepted(make_event(), NOON, (A,), group="g", ordered=(A,))
+    for item in (first, second):
+        in_group = replace(item, group="g", trace_header="00-1", is_ordered=True)
+        assert await store.replace_dead_letter(in_group)
+    await store.append([waiting])
+    await store.redrive([first.id, second.id], now=SOON)
+    later = SOON + seconds(1)
+    [before] = await lease(store, now=later)
+    assert (before.event, before.accepted_at) == (waiting.event, NOON)
+    for item in (first, second):
+        await store.settle([Delivered(before)])
+        [before] = await lease(store, now=later)
+        assert (before.event, before.group, before.trace_header) == (item.event, "g", "00-1")
+    await store.settle([Delivered(before)])
+    assert await lease(store, now=later) == []
+
+
+async def test_redriven_letters_of_a_group_without_order_come_at_once(store):
+    letters = await bury(store, 2)
+    for item in letters:
+        await store.replace_dead_letter(replace(item, group="g"))
+    await store.redrive([item.id for item in letters], now=SOON)
+    assert [delivery.group for delivery in await lease(store)] == ["g", "g"]
+
+
 async def test_a_redriven_letter_that_fails_again_is_a_new_letter(store):
     [item] = await bury(store, 1)
     await store.redrive([item.id], now=SOON)
