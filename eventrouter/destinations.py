@@ -18,6 +18,7 @@ import msgspec
 
 from eventrouter.abc import Target
 from eventrouter.delivery._conclude import target_arn, text_of, unwrapped, writable
+from eventrouter.delivery._input import with_input
 from eventrouter.delivery._receivers import LastResort, RecordReceiver
 from eventrouter.errors import InvalidEventError, InvalidResultError
 from eventrouter.event import MAXIMUM_DEPTH, Event, EventEntry, encode_detail
@@ -176,7 +177,9 @@ class Aftermath:
         if not target.on_failure:
             return letters
         payload = msgspec.json.encode(_described(unwrapped(error), delivery.event.id))
-        return letters + self._records("on_failure", delivery, target, _CONDITIONS[condition], payload)
+        return letters + self._records(
+            "on_failure", _received(delivery, target), target, _CONDITIONS[condition], payload
+        )
 
     def _records(
         self,
@@ -245,6 +248,16 @@ class Aftermath:
 
     def _bus_arn(self, name: str) -> str:
         return f"arn:aws:events:{self.region}:{self.account}:event-bus/{name}"
+
+
+def _received(delivery: Delivery, target: Target) -> Delivery:
+    """Give a delivery as its target received it, also one that came back without its input, or not at all."""
+    if delivery.input is not None or target.input is None:
+        return delivery
+    try:
+        return with_input(delivery, target.input)
+    except Exception:  # noqa: BLE001 - the input cannot be made of this event, for which it may have been given up
+        return delivery
 
 
 def encode_result(result: object) -> bytes:

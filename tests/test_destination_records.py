@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from eventrouter import (
     DeadLetterQueue,
     FunctionTarget,
+    InputPath,
+    InputTransformer,
     PermanentDeliveryError,
     RetryPolicy,
     Subscription,
@@ -81,6 +83,35 @@ async def test_the_record_of_a_failure_is_lambdas_to_the_order_of_its_keys():
         f'"responsePayload":{{"errorMessage":"no such order","errorType":"ValueError","requestId":"{event.id}",'
         f'"stackTrace":{trace}}}}}'
     )
+
+
+async def hang():
+    await anyio.sleep(3600)
+
+
+async def fails_later():
+    await anyio.sleep(1)
+    raise OSError
+
+
+@pytest.mark.parametrize("error", [OSError(), fails_later, hang])
+async def test_the_record_of_a_failure_has_what_the_target_received(error):
+    destination = Scripted(id="d")
+    target = fails(error, input=InputPath("$.detail.total"), timeout=seconds(5), on_failure=destination)
+    router = await run(target)
+    assert record(destination.seen[0])["requestPayload"] == 250
+    assert target.seen[0].payload == b"250"
+    [letter] = await router.dead_letters()
+    assert letter.event.detail == {"total": 250}
+
+
+async def test_the_record_of_a_failure_has_the_event_when_there_was_no_input():
+    destination = Scripted(id="d")
+    template = InputTransformer(input_paths_map={"a": "$.detail.text"}, input_template='{"a": "<a>"}')
+    target = Scripted(id="t", input=template, on_failure=destination)
+    await run(target, entry=order(text={"a": 1}))
+    assert target.seen == []
+    assert record(destination.seen[0])["requestPayload"]["detail"] == {"text": {"a": 1}}
 
 
 async def test_a_stack_trace_begins_with_the_targets_own_code_and_is_bounded():

@@ -257,6 +257,7 @@ class Workers:
     ) -> None:
         """See an attempt to its end whose target waits."""
         target = worker.target
+        worker.delivery = delivery  # with its input, which the record of one that runs out of time shows
         self.waiting += 1
         if target.timeout is not None:
             worker.deadline = anyio.current_time() + target.timeout.total_seconds()

@@ -1,6 +1,7 @@
 """How fast a target is sent deliveries: pauses, throttling, the retry budget, `Retry-After`."""
 
 import itertools
+import json
 
 import anyio
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from eventrouter import (
     DeadLetterQueue,
     DeliveryError,
+    InputPath,
     NotFoundError,
     Postponed,
     RetryAt,
@@ -202,11 +204,13 @@ async def test_retries_past_the_budget_wait_and_first_attempts_go_on():
 
 async def test_a_delivery_whose_attempts_never_came_back_is_buried():
     """A handler that ends its process must not be called for ever (here the leases are lost, as if it had)."""
-    target = Scripted(id="t", retry_policy=RetryPolicy(maximum_retry_attempts=2))
+    record = Scripted(id="d")
+    policy = RetryPolicy(maximum_retry_attempts=2)
+    target = Scripted(id="t", retry_policy=policy, input=InputPath("$.detail.n"), on_failure=record)
     router = make_router(target)
     router.pause_target("r", "t")
     async with router:
-        await router.put_events([order()])
+        await router.put_events([order(n=7)])
     [subscription] = await router._store.pending()
     for _ in range(3):
         now = router._clock.now()
@@ -219,6 +223,7 @@ async def test_a_delivery_whose_attempts_never_came_back_is_buried():
     assert "never came back" in letter.error_message
     assert letter.retry_attempts == 2  # as many as were allowed; no other one was made
     assert letter.exhausted_retry_condition == "MaximumRetryAttempts"
+    assert json.loads(record.seen[0].payload)["requestPayload"] == 7  # what they would have received
 
 
 async def test_many_quick_deliveries_are_one_workers():
