@@ -343,3 +343,26 @@ async def test_an_attempt_that_ends_in_no_ordinary_exception_is_never_acknowledg
     assert not isinstance(caught.value, Exception)
     total = router.closing_report.total
     assert (total.delivered, total.waiting, total.in_flight) == (0, 1, 0)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), Catastrophe()], ids=repr)
+async def test_a_group_of_errors_that_ends_the_program_is_never_acknowledged(error):
+    """As a task group of the target's raises it, in which one task failed in the ordinary way and another did not."""
+
+    async def end():
+        await anyio.sleep(1)
+        raise BaseExceptionGroup("of the target's tasks", [OSError(), error])
+
+    target = Scripted(id="t", script=[end])
+    router = make_router(target)
+    with pytest.raises(BaseExceptionGroup) as caught:
+        async with router:
+            await router.put_events([order(n=n) for n in range(3)])
+            await router.settle_down()
+    assert caught.group_contains(type(error))
+    assert router.closing_report.total.in_flight == 0
+    assert router.closing_report.total.waiting >= 1
+    async with make_router(target, store=router._store) as again:
+        await again.settle_down()
+    assert {delivery.event.detail["n"] for delivery in target.seen} == {0, 1, 2}
+    assert [delivery.attempt for delivery in target.seen] == [1] * len(target.seen)
