@@ -113,6 +113,19 @@ def test_many_intervals_are_found_and_taken_away():
         assert not intervals
 
 
+def test_one_of_two_intervals_of_a_size_is_taken_away():
+    intervals = Intervals()
+    tests = [Numeric(((">", low), ("<", low + 1))) for low in (0, 1_000)]
+    payloads = [Payload(name) for name in range(2)]
+    for test, payload in zip(tests, payloads, strict=True):
+        intervals.add(test, payload)
+    intervals.discard(tests[0], payloads[0])
+    for value, expected in ((0.5, []), (1_000.5, [1])):
+        found = []
+        intervals.find(value, found)
+        assert names_of(found) == expected
+
+
 def test_equal_intervals_of_several_payloads_are_kept_apart():
     for test in (Numeric(((">", 1),)), Numeric((("<=", 1),)), Numeric(((">", 1), ("<", 3)))):
         intervals, value = Intervals(), 1 if test.bounds[0][0] == "<=" else 2
