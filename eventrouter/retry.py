@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections import deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Literal, Self, TypeAlias
+from typing import Any, Final, Literal, Self, TypeAlias
 
 from eventrouter.errors import InvalidRuleError
 
 #: No wait is longer, whatever is asked for: the calendar has an end.
 LONGEST_WAIT: Final = timedelta(days=3_650)
+
+#: In how many steps what first attempts have allowed is forgotten.
+_SLOTS: Final = 10
+#: The least that counts as a whole retry: tenths do not add up to one in binary.
+_WHOLE: Final = 1 - 1e-6
+#: How long a retry waits at least while there is no budget and will be none.
+_PAUSE: Final = timedelta(seconds=1)
 
 #: Why there is no next attempt, in EventBridge's words.
 ExhaustedRetryCondition: TypeAlias = Literal["MaximumRetryAttempts", "MaximumEventAgeInSeconds"]
@@ -113,15 +122,15 @@ def jitter(seed: int, event_id: str, subscription: str, attempt: int) -> float:
 class RetryBudget:
     """How much of a bus's deliveries may be retries, so that an outage does not become a storm.
 
-    First attempts are never held back. A retry that is due when the budget is used up waits, and is not counted, until
-    there is some again; it holds up nothing meanwhile but the events of its group that come in order. Its age goes on,
-    but no delivery is given up before the attempt that it waits for.
+    First attempts are never held back. A retry that is due when the budget is used up waits for its turn, and is not
+    counted; it holds up nothing meanwhile but the events of its group that come in order. Its age goes on: one that
+    gets no turn before its `maximum_event_age` is given up.
 
     Attributes:
         share: Retries allowed for each first attempt.
         minimum_per_second: Retries that are always allowed, so that a quiet bus can retry at all.
-        burst: How long `minimum_per_second` is saved up. That number is also the most that is saved of both, and at
-            least 1: without a minimum, all but one of the retries that first attempts allow are lost if not used.
+        burst: How long both are kept if they are not used: at most the retries of so much time are saved up, and at
+            least one.
     """
 
     share: float = 0.2
@@ -140,24 +149,70 @@ class RetryBudget:
 class RetryAccount:
     """What a bus has left of its retry budget. Time is the caller's."""
 
-    __slots__ = ("_at", "_budget", "_left", "_most")
+    __slots__ = ("_at", "_budget", "_earned", "_grew_at", "_left", "_most", "_next", "_recent", "_slot")
 
     def __init__(self, budget: RetryBudget, now: datetime) -> None:
         self._budget = budget
-        self._most = max(1.0, budget.minimum_per_second * budget.burst.total_seconds())
-        self._left = self._most
+        self._most = budget.minimum_per_second * budget.burst.total_seconds()
+        self._left = max(1.0, self._most)
         self._at = now
+        self._slot = budget.burst / _SLOTS
+        self._earned: deque[list[Any]] = deque()  # [since when, how many retries first attempts allowed], rising
+        self._recent = 0.0  # the sum of it
+        self._grew_at = now
+        self._next = now  # when the next turn may be, after those that have been given
 
-    def earn(self, first_attempts: int) -> None:
+    def earn(self, first_attempts: int, now: datetime) -> None:
         """Count first attempts, which allow retries."""
-        self._left = min(self._most, self._left + self._budget.share * first_attempts)
+        more = self._budget.share * first_attempts
+        if not more:
+            return
+        if not self._earned or now - self._earned[-1][0] >= self._slot:
+            self._pass_time(now)
+            self._earned.append([now, 0.0])
+            self._grew_at = now
+        self._earned[-1][1] += more
+        self._recent += more
+        self._left += more
 
     def spend(self, now: datetime) -> bool:
         """Take one retry, if there is one left."""
-        passed = max(0.0, (now - self._at).total_seconds())
-        self._at = now
-        self._left = min(self._most, self._left + self._budget.minimum_per_second * passed)
-        if self._left < 1:
+        self._pass_time(now)
+        if self._left < _WHOLE:
             return False
         self._left -= 1
         return True
+
+    def next_turn(self, now: datetime) -> datetime:
+        """Give a retry for which nothing is left the instant at which to ask again.
+
+        Turns come as fast as the budget grows, so whoever comes at its turn gets a retry, unless others took it that
+        have not waited. When the budget does not grow, all ask again when it has not for twice as long.
+        """
+        grows = self._budget.minimum_per_second + self._recent / self._budget.burst.total_seconds()
+        if grows <= 0:
+            return now + min(max(_PAUSE, now - self._grew_at), LONGEST_WAIT)
+        self._next = max(self._next, now + _seconds((1 - self._left) / grows))
+        last = now + LONGEST_WAIT
+        if self._next > last:
+            return last
+        turn = self._next
+        self._next += _seconds(1 / grows)
+        return turn
+
+    def _pass_time(self, now: datetime) -> None:
+        passed = now - self._at
+        if passed <= timedelta(0):
+            return
+        self._at = now
+        while self._earned and now - self._earned[0][0] >= self._budget.burst:
+            self._recent -= self._earned.popleft()[1]
+        if not self._earned:
+            self._recent = 0.0  # or what was rounded would add up
+        grown = self._left + self._budget.minimum_per_second * passed.total_seconds()
+        self._left = min(grown, max(1.0, self._most + self._recent))
+
+
+def _seconds(number: float) -> timedelta:
+    """Give a duration, rounded up: by then, as much of the budget is there as was computed."""
+    return min(timedelta(microseconds=math.ceil(min(number, 1e12) * 1e6)), LONGEST_WAIT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -20,7 +20,8 @@ from eventrouter.admission import Admission, PutResult, check_is_list, new_ids
 from eventrouter.archives import Archives
 from eventrouter.buses import DEFAULT_BUS, EventBuses
 from eventrouter.dead_letters import DeadLetters
-from eventrouter.delivery._dispatcher import Dispatcher, count_deliveries
+from eventrouter.delivery._backlogs import count_deliveries
+from eventrouter.delivery._dispatcher import Dispatcher
 from eventrouter.delivery._receivers import LastResort
 from eventrouter.delivery._workers import current_delivery
 from eventrouter.destinations import Aftermath, Subscribers, returned_entries
@@ -307,21 +308,23 @@ class EventRouter(EventBuses, DeadLetters, Archives, anyio.AsyncContextManagerMi
         """Hand events to the store, and say what became of all of them."""
         accepted = [item for item in admitted if isinstance(item, Accepted)]
         counts = count_deliveries(accepted)
-        full = [subscription for subscription in counts if not self._dispatcher.has_room(subscription)]
-        if full:
-            admitted = await self._make_room(admitted, full)
+        if full := self._dispatcher.full(counts):
+            admitted = await self._make_room(admitted, counts, full)
             accepted = [item for item in admitted if isinstance(item, Accepted)]
             counts = count_deliveries(accepted)
+        reserved = self._dispatcher.reserve(counts)
         try:
             duplicates = await self._store.append(accepted)
         except BaseException:
-            # It may have happened even so, when it was cancelled or its answer was lost. A pump that finds nothing
-            # ends; deliveries that nobody looks for would wait until the router is started again.
-            self._dispatcher.notify(counts)
+            self._dispatcher.give_back(reserved)
+            self._dispatcher.doubt()  # it may have happened even so, when it was cancelled or its answer was lost
             raise
         if any(duplicates):
-            counts = count_deliveries([item for item, earlier in zip(accepted, duplicates, strict=True) if not earlier])
-        self._dispatcher.notify(counts)
+            self._dispatcher.give_back(reserved)
+            kept = [item for item, earlier in zip(accepted, duplicates, strict=True) if not earlier]
+            self._dispatcher.notify(count_deliveries(kept))
+        else:
+            self._dispatcher.accept(reserved, counts)
         earlier_ids = iter(duplicates)
         results: list[PutResult] = []
         for item in admitted:
@@ -338,15 +341,21 @@ class EventRouter(EventBuses, DeadLetters, Archives, anyio.AsyncContextManagerMi
         return results
 
     async def _make_room(
-        self, admitted: Sequence[Accepted | PutResult], full: Sequence[Subscription]
+        self,
+        admitted: Sequence[Accepted | PutResult],
+        counts: Mapping[Subscription, int],
+        full: Sequence[Subscription],
     ) -> Sequence[Accepted | PutResult]:
         """Wait for those that let publishers wait; then leave out, or refuse, what there is no room for."""
+        dispatcher = self._dispatcher
         with anyio.move_on_after(self.put_timeout.total_seconds()):
-            for subscription in full:
-                if self._dispatcher.when_full(subscription) == "wait":
-                    await self._dispatcher.wait_for_room(subscription)
-        still_full = {subscription for subscription in full if not self._dispatcher.has_room(subscription)}
-        shed = {subscription for subscription in still_full if self._dispatcher.when_full(subscription) == "shed"}
+            # For one at a time, and holding no room meanwhile: others might need it, who wait for nothing else.
+            while waited_for := [key for key in full if dispatcher.when_full(key) == "wait"]:
+                if not await dispatcher.wait_for_room(waited_for[0]):
+                    break
+                full = [key for key in counts if not dispatcher.has_room(key)]
+        still_full = {key for key in counts if not dispatcher.has_room(key)}
+        shed = {key for key in still_full if dispatcher.when_full(key) == "shed"}
         return [item if isinstance(item, PutResult) else _fit(item, still_full, shed) for item in admitted]
 
     def _refuse_when_closed(self) -> None:

@@ -132,10 +132,10 @@ def test_no_more_retries_than_the_budget_allows(share, rate, steps):
     now, first, spent = NOON, 0, 0
     for more, passed, wanted in steps:
         now += seconds(passed)
-        account.earn(more)
+        account.earn(more, now)
         first += more
         spent += sum(account.spend(now) for _ in range(wanted))
-        assert spent <= max(1, rate * 10) + share * first + rate * (now - NOON).total_seconds() + 1e-6
+        assert spent <= max(1, rate * 10) + share * first + rate * (now - NOON).total_seconds() + 1e-3
 
 
 def test_a_clock_that_goes_back_gives_and_takes_nothing():
@@ -143,3 +143,53 @@ def test_a_clock_that_goes_back_gives_and_takes_nothing():
     assert account.spend(NOON)
     assert not account.spend(NOON - seconds(3600))
     assert not account.spend(NOON - seconds(3600))
+
+
+def account(now=NOON, **options) -> RetryAccount:
+    return RetryAccount(RetryBudget(**{"share": 0, "minimum_per_second": 0, "burst": seconds(10)} | options), now)
+
+
+def test_retries_that_first_attempts_allow_are_kept_for_a_burst():
+    """As many as there were first attempts for; without a minimum they are not all lost but one."""
+    saved = account(share=0.1)
+    assert saved.spend(NOON)  # one is always there at first
+    saved.earn(1_000, NOON + seconds(5))
+    assert sum(saved.spend(NOON + seconds(14)) for _ in range(200)) == 100
+    saved.earn(1_000, NOON + seconds(20))
+    saved.earn(500, NOON + seconds(25))
+    assert sum(saved.spend(NOON + seconds(30)) for _ in range(200)) == 50
+
+
+def test_turns_come_as_fast_as_the_budget_grows():
+    waiting = account(minimum_per_second=4)
+    while waiting.spend(NOON):
+        pass
+    turns = [waiting.next_turn(NOON) for _ in range(100)]
+    assert [(turn - NOON).total_seconds() for turn in turns] == [pytest.approx((n + 1) / 4) for n in range(100)]
+    for turn in turns:
+        assert waiting.spend(turn)
+        assert not waiting.spend(turn)
+
+
+def test_turns_follow_the_first_attempts_of_late():
+    waiting = account(share=0.5)
+    waiting.earn(20, NOON)  # one retry a second
+    while waiting.spend(NOON):
+        pass
+    assert [waiting.next_turn(NOON) for _ in range(3)] == [NOON + seconds(n) for n in (1, 2, 3)]
+
+
+def test_while_there_will_be_no_budget_it_is_asked_for_less_and_less_often():
+    empty, now, asked = account(), NOON, 0
+    assert empty.spend(now)
+    while now < NOON + seconds(86_400):
+        assert not empty.spend(now)
+        now, asked = empty.next_turn(now), asked + 1
+    assert asked <= 20
+
+
+def test_a_turn_is_never_past_the_end_of_the_calendar():
+    slow = account(minimum_per_second=1e-12)
+    assert slow.spend(NOON)
+    for _ in range(5_000):
+        assert NOON < slow.next_turn(NOON) <= NOON + seconds(3_650 * 86_400)

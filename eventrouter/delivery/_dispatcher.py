@@ -11,14 +11,16 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import anyio
-from anyio.abc import TaskGroup
+import msgspec
 
-from eventrouter.abc import Clock, Observer, Store, Target, Tracing, WhenFull
+from eventrouter.abc import Clock, Observer, Store, Target, Tracing
+from eventrouter.delivery._backlogs import Backlogs, count_deliveries
 from eventrouter.delivery._clock import SteadyClock
 from eventrouter.delivery._conclude import conclude, plain, undecided
 from eventrouter.delivery._observe import Observers
 from eventrouter.delivery._pump import Pump
 from eventrouter.delivery._receivers import holder
+from eventrouter.errors import DeliveryError
 from eventrouter.records import (
     Accepted,
     DeadLettered,
@@ -41,7 +43,7 @@ _FIRST_REST: Final = timedelta(seconds=1)
 _LONGEST_REST: Final = timedelta(minutes=5)
 
 
-class Dispatcher:
+class Dispatcher(Backlogs):
     """Take deliveries from the store to their targets, each to exactly one end.
 
     Args:
@@ -66,7 +68,7 @@ class Dispatcher:
         tracing: Tracing | None,
         follow_up: Callable[[Outcome, Target, object], Outcome],
     ) -> None:
-        self.store = store
+        super().__init__(store)
         self._steady = SteadyClock(clock)
         self.clock: Clock = self._steady
         self.observers = Observers(observers)
@@ -75,15 +77,8 @@ class Dispatcher:
         self._retry_budget = retry_budget
         self._follow_up = follow_up
         self._accounts: dict[str, RetryAccount] = {}  # by bus
-        self._tasks: TaskGroup | None = None
-        self._targets: dict[Subscription, Target] = {}
         self._replaced: list[Target] = []  # or removed; to be closed when no attempt needs them any more
         self._paused: set[Subscription] = set()
-        self._parked: dict[Subscription, int] = {}  # what waits for subscriptions that are not declared
-        self._pumps: dict[Subscription, Pump] = {}
-        self._context = copy_context()
-        self._unfinished = 0
-        self._ended = anyio.Event()
 
     # -- targets -------------------------------------------------------------------------------------------------
 
@@ -94,8 +89,8 @@ class Dispatcher:
         pump = self._pumps.get(subscription)
         if pump is not None:
             pump.put_target(target, is_paused=subscription in self._paused)
-            self._ended.set()  # there may be more room, or less to wait for
         self.notify({subscription: self._parked.pop(subscription, 0)})
+        self._tell(subscription)  # there may be more room, or less to wait for
 
     def remove_target(self, subscription: Subscription) -> None:
         """Expect no new deliveries; those already accepted still go to the target, while the router runs."""
@@ -118,7 +113,7 @@ class Dispatcher:
         pump = self._pumps.get(subscription)
         if pump is not None:
             pump.put_target(pump.workers.target, is_paused=subscription in self._paused)
-            self._ended.set()  # whoever waits for all but what is paused counts again
+            self._tell(subscription)  # whoever waits for all but what is paused counts again
 
     @property
     def parked(self) -> frozenset[Subscription]:
@@ -150,10 +145,7 @@ class Dispatcher:
         handle its own exceptions, or they come out in a group.
         """
         self._steady.restart()
-        self._pumps.clear()
-        self._parked.clear()
-        self._unfinished = 0
-        self._ended = anyio.Event()
+        self._forget()
         try:
             async with anyio.create_task_group() as tasks:
                 self._context = copy_context()
@@ -163,7 +155,7 @@ class Dispatcher:
                     yield
                 finally:
                     self._tasks = None
-                    self._ended.set()
+                    self._tell_all()
                     tasks.cancel_scope.cancel()
         finally:
             # Here and not in the tasks, since it takes all of them to have ended: what a worker leaves behind when it
@@ -201,31 +193,16 @@ class Dispatcher:
         for target in targets.values():
             await _close(target)
 
-    def notify(self, counts: Mapping[Subscription, int]) -> None:
-        """Say that the store has so many new deliveries of each subscription."""
-        for subscription, count in counts.items():
-            if count == 0:
-                continue
-            pump = self._pumps.get(subscription)
-            if pump is None:
-                target = self._targets.get(subscription)
-                if target is None:
-                    self._park(subscription, count)
-                    continue
-                if self._tasks is None:
-                    continue  # written as the router closes; it begins with them when it is entered again
-                pump = Pump(self, self._tasks, subscription, target, is_paused=subscription in self._paused)
-                self._pumps[subscription] = pump
-                # In the router's own context: a handler must not see the context variables of whoever happened to
-                # publish first after a pause, who may be serving some request.
-                self._context.run(self._tasks.start_soon, self._run, pump)
-            pump.unfinished += count
-            self._unfinished += count
-            pump.wake()
-
-    def _park(self, subscription: Subscription, count: int) -> None:
-        self._parked[subscription] = self._parked.get(subscription, 0) + count
-        logger.warning("%d deliveries wait for %s, which is not declared", count, subscription)
+    def _make_pump(self, subscription: Subscription) -> Pump | None:
+        target = self._targets.get(subscription)
+        if target is None or self._tasks is None:
+            return None
+        pump = Pump(self, self._tasks, subscription, target, is_paused=subscription in self._paused)
+        self._pumps[subscription] = pump
+        # In the router's own context: a handler must not see the context variables of whoever happened to publish first
+        # after a pause, who may be serving some request.
+        self._context.run(self._tasks.start_soon, self._run, pump)
+        return pump
 
     async def _run(self, pump: Pump) -> None:
         await pump.run()
@@ -234,70 +211,41 @@ class Dispatcher:
         self._count_ended(pump, pump.unfinished)  # none, unless another process has ended some
         await self._close_replaced()
 
-    # -- waiting for it ------------------------------------------------------------------------------------------
-
-    async def settle_down(self, unfinished: int = 0, *, paused: bool = True) -> None:
-        """Wait until at most that many deliveries have not ended, or the dispatcher has been stopped.
-
-        Args:
-            unfinished: How many.
-            paused: Whether those count whose subscription may attempt nothing.
-        """
-        while self._tasks is not None:
-            waiting = self._unfinished
-            if not paused:
-                waiting -= sum(pump.unfinished for pump in self._pumps.values() if pump.is_paused)
-            if waiting <= unfinished:
-                return
-            await self._next_end()
-
-    def has_room(self, subscription: Subscription) -> bool:
-        """Say whether another delivery fits into the backlog of a subscription."""
-        pump = self._pumps.get(subscription)
-        return pump is None or pump.unfinished < pump.workers.target.maximum_backlog
-
-    def is_busy(self, subscription: Subscription) -> bool:
-        """Say whether a subscription has deliveries that have not ended, as far as this process knows."""
-        return subscription in self._pumps
-
-    def when_full(self, subscription: Subscription) -> WhenFull:
-        """Say what is to be done about a subscription whose backlog is full."""
-        pump = self._pumps.get(subscription)
-        return pump.workers.target.when_full if pump is not None else "wait"
-
-    async def wait_for_room(self, subscription: Subscription) -> None:
-        """Wait until another delivery fits into the backlog of a subscription."""
-        while not self.has_room(subscription) and self._tasks is not None:
-            await self._next_end()
-
-    async def wait_until(self, is_over: Callable[[], bool]) -> None:
-        """Wait until *is_over* says so, which is asked whenever deliveries have ended, or the dispatcher is stopped."""
-        while self._tasks is not None and not is_over():
-            await self._next_end()
-
-    async def _next_end(self) -> None:
-        if self._ended.is_set():
-            self._ended = anyio.Event()
-        await self._ended.wait()
-
-    def _count_ended(self, pump: Pump, count: int) -> None:
-        pump.unfinished -= count
-        self._unfinished -= count
-        self._ended.set()
-
     # -- what pumps ask and tell ---------------------------------------------------------------------------------
 
-    def may_retry(self, deliveries: Sequence[Delivery], now: datetime) -> Sequence[Delivery]:
-        """Give those of *deliveries* that the bus's retry budget allows: all first attempts, and some retries."""
+    def leased(self, deliveries: Sequence[Delivery], now: datetime) -> None:
+        """Count first attempts that are about to be made: they allow the bus retries."""
         first = sum(delivery.attempt == 1 for delivery in deliveries)
-        bus = deliveries[0].subscription.event_bus_name
+        if first:
+            self._account(deliveries[0], now).earn(first, now)
+
+    def withhold(self, delivery: Delivery, target: Target) -> Outcome | None:
+        """Decide whether a retry that is about to begin is made: None lets it, or this follows instead."""
+        policy, now = target.retry_policy, self.clock.now()
+        if delivery.attempt > policy.maximum_retry_attempts + 1:  # the one before ended with its process
+            return self._give_up(delivery, target, _NEVER_CAME_BACK)
+        if now - delivery.accepted_at > policy.maximum_event_age:
+            return self._give_up(delivery, target, _TOO_OLD)
+        account = self._account(delivery, now)
+        if account.spend(now):
+            return None
+        due = account.next_turn(now)
+        if due - delivery.accepted_at > policy.maximum_event_age:
+            due = delivery.accepted_at + policy.maximum_event_age
+            if due <= now:
+                return self._give_up(delivery, target, _TOO_OLD)
+        return Postponed(delivery, due, "RETRY_BUDGET", "The bus has no retries left for now.")
+
+    def _account(self, delivery: Delivery, now: datetime) -> RetryAccount:
+        bus = delivery.subscription.event_bus_name
         account = self._accounts.get(bus)
         if account is None:
             account = self._accounts[bus] = RetryAccount(self._retry_budget, now)
-        account.earn(first)
-        if first == len(deliveries):
-            return deliveries
-        return [delivery for delivery in deliveries if delivery.attempt == 1 or account.spend(now)]
+        return account
+
+    def _give_up(self, delivery: Delivery, target: Target, error: Exception) -> Outcome:
+        """End a delivery without the attempt that it was leased for."""
+        return self.fail(msgspec.structs.replace(delivery, attempt=delivery.attempt - 1), target, error, 0)
 
     def succeed(self, delivery: Delivery, target: Target, result: object) -> Outcome:
         """Decide what follows from an attempt that succeeded."""
@@ -335,12 +283,7 @@ class Dispatcher:
     def settled(self, pump: Pump, outcomes: Sequence[Outcome], stale: Sequence[Outcome]) -> None:
         """Count outcomes that the store has, let the deliveries that follow from them begin, and tell of them."""
         if stale:
-            late = {id(outcome) for outcome in stale}
-            for outcome in stale:
-                logger.warning(
-                    "%s came back after its lease had ended; its outcome is ignored", _name(outcome.delivery)
-                )
-            outcomes = [outcome for outcome in outcomes if id(outcome) not in late]
+            outcomes = self._without_stale(outcomes, stale)
         ended = 0
         for outcome in outcomes:  # hot
             if isinstance(outcome, Delivered):
@@ -352,13 +295,29 @@ class Dispatcher:
                 if isinstance(outcome, RetryAt | Postponed):
                     continue
                 ended += 1
-            self.notify(count_deliveries(outcome.follow_ups))
+            self._follow(outcome.follow_ups)
         if ended:
             self._count_ended(pump, ended)
         elif pump.is_paused:
-            self._ended.set()  # what a pause let go on has failed: nobody need wait for it any more
+            self._tell(pump.subscription)  # what a pause let go on has failed: nobody need wait for it any more
         if self.observers:
             self.observers.settled(outcomes, self.clock.now())
+
+    def _without_stale(self, outcomes: Sequence[Outcome], stale: Sequence[Outcome]) -> Sequence[Outcome]:
+        late = {id(outcome) for outcome in stale}
+        for outcome in stale:
+            logger.warning(
+                "%s came back after its lease had ended, or its outcome had been written before; it is ignored",
+                _name(outcome.delivery),
+            )
+        self.doubt()  # if it had been written, nobody has heard what follows from it
+        return [outcome for outcome in outcomes if id(outcome) not in late]
+
+    def _follow(self, follow_ups: Sequence[Accepted]) -> None:
+        """Let the deliveries begin that follow from an outcome."""
+        self.notify(count_deliveries(follow_ups))
+        if any(item.deduplication is not None for item in follow_ups):
+            self.doubt()  # the store does not say which of them it had already
 
     def unsettled(self, outcome: Outcome, error: Exception) -> None:
         """Hear of an outcome that the store refused by itself; it stays, and is tried again."""
@@ -373,13 +332,8 @@ async def _close(target: Target) -> None:
         logger.exception("Target %s could not be closed", target.id)
 
 
-def count_deliveries(accepted: Sequence[Accepted]) -> dict[Subscription, int]:
-    """Count the deliveries of each subscription."""
-    counts: dict[Subscription, int] = {}
-    for item in accepted:
-        for subscription in item.subscriptions:
-            counts[subscription] = counts.get(subscription, 0) + 1
-    return counts
+_NEVER_CAME_BACK: Final = DeliveryError("The last attempt never came back: it ended with its process.")
+_TOO_OLD: Final = DeliveryError("It was past the maximum event age before its next attempt began.")
 
 
 def _name(delivery: Delivery) -> str:

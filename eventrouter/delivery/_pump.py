@@ -12,12 +12,10 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 import anyio
-import msgspec
 from anyio.abc import TaskGroup
 
 from eventrouter.abc import Clock, Store, Target
 from eventrouter.delivery._workers import Judge, Workers
-from eventrouter.errors import DeliveryError
 from eventrouter.records import Delivery, Outcome, Postponed, Subscription
 
 logger = logging.getLogger("eventrouter.delivery")
@@ -26,7 +24,7 @@ logger = logging.getLogger("eventrouter.delivery")
 LEASE: Final = timedelta(seconds=60)
 #: How often leases are extended; twice may fail.
 RENEWAL: Final = timedelta(seconds=20)
-#: How long a store that failed is left alone, and a retry that the budget does not allow waits.
+#: How long a store that failed is left alone.
 _PAUSE: Final = timedelta(seconds=1)
 #: How many seconds the store may take, also while the router is being cancelled.
 _STORE_PATIENCE: Final = 5.0
@@ -42,8 +40,8 @@ class Host(Judge, Protocol):
     store: Store
     clock: Clock
 
-    def may_retry(self, deliveries: Sequence[Delivery], now: datetime) -> Sequence[Delivery]:
-        """Give those of *deliveries* that the retry budget allows."""
+    def leased(self, deliveries: Sequence[Delivery], now: datetime) -> None:
+        """Hear of deliveries that are about to be attempted."""
         ...
 
     def settled(self, pump: Pump, outcomes: Sequence[Outcome], stale: Sequence[Outcome]) -> None:
@@ -61,14 +59,18 @@ class Pump:
     Attributes:
         subscription: Whose.
         workers: Call the target.
+        expected: Deliveries that are being written just now. Before they are, the pump does not end.
         unfinished: Deliveries that have not ended, as far as this process knows.
+        ended: Deliveries that have, in this process.
     """
 
     def __init__(
         self, host: Host, tasks: TaskGroup, subscription: Subscription, target: Target, *, is_paused: bool
     ) -> None:
         self.subscription = subscription
+        self.expected = 0
         self.unfinished = 0
+        self.ended = 0
         self._woken = anyio.Event()
         self.workers = Workers(
             target, 0 if is_paused else target.maximum_concurrency, tasks=tasks, judge=host, wake=self.wake
@@ -102,6 +104,8 @@ class Pump:
     async def run(self) -> None:
         """Go on until the subscription has nothing left."""
         workers = self.workers
+        if not self._woken.is_set():
+            await self._woken.wait()  # what it was made for is being written
         while True:
             self._woken = anyio.Event()  # made before looking, so that what comes meanwhile is not slept through
             now = self._host.clock.now()
@@ -113,7 +117,8 @@ class Pump:
             except Exception:
                 logger.exception("The store failed; deliveries for %s go on in a second", self.subscription)
                 wake_at = now + _PAUSE
-            if wake_at is None and workers.limit and not (workers.running or workers.outcomes or self._woken.is_set()):
+            is_busy = workers.running or workers.outcomes or self.expected or self._woken.is_set()
+            if wake_at is None and workers.limit and not is_busy:
                 break  # nothing waits and, since leases count as due, nobody has anything
             await self._sleep(wake_at)
         workers.end()
@@ -160,23 +165,8 @@ class Pump:
             return
         if self._renew_at is None:
             self._renew_at = now + RENEWAL
-        allowed = self._host.may_retry(leased, now)
-        if len(allowed) < len(leased):
-            kept = {delivery.id for delivery in allowed}
-            workers.outcomes += [
-                Postponed(delivery, now + _PAUSE, "RETRY_BUDGET", "The bus has no retries left for now.")
-                for delivery in leased
-                if delivery.id not in kept
-            ]
-            self.wake()
-        most = workers.target.retry_policy.maximum_retry_attempts + 1
-        for delivery in allowed:
-            if delivery.attempt > most:  # the one before never came back: it ended with its process
-                last = msgspec.structs.replace(delivery, attempt=delivery.attempt - 1)  # this one is not made
-                workers.outcomes.append(self._host.fail(last, workers.target, _NEVER_CAME_BACK, 0))
-                self.wake()
-            else:
-                workers.ready.append(delivery)
+        self._host.leased(leased, now)
+        workers.ready += leased
 
     async def _release(self) -> None:
         ready = self.workers.ready
@@ -232,6 +222,3 @@ class Pump:
         if self.workers.outcomes:
             await self._settle(self._host.clock.now())
         await self._host.store.release(held)
-
-
-_NEVER_CAME_BACK: Final = DeliveryError("The last attempt never came back: it ended with its process.")

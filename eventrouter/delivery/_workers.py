@@ -47,6 +47,10 @@ class Judge(Protocol):
     observers: Observers
     tracing: Tracing | None
 
+    def withhold(self, delivery: Delivery, target: Target) -> Outcome | None:
+        """Decide whether a retry that is about to begin is made: None lets it, or this follows instead."""
+        ...
+
     def started(self, delivery: Delivery) -> None:
         """Hear of an attempt that begins."""
         ...
@@ -210,11 +214,14 @@ class Workers:
                 worker.delivery = delivery = ready.popleft()
                 if ready and not self._is_called:
                     self.call()  # it comes if this target waits, and finds nothing to do if it does not
+                target = worker.target = self.target
+                if delivery.attempt > 1 and (instead := judge.withhold(delivery, target)) is not None:
+                    outcomes.append(instead)
+                    continue
                 if is_observed:
                     judge.started(delivery)
                 set_current(delivery)
                 # A context of its own, so that the next attempt does not see the context variables that this one sets.
-                target = worker.target = self.target
                 context = copy_context()
                 try:
                     if target.input is not None:

@@ -187,12 +187,19 @@ class Redriver:
             canary.begin(now)
         # Shielded: a store that has done it must be followed by the dispatcher's hearing of it, or the deliveries would
         # wait for the next start.
-        with anyio.CancelScope(shield=True):
-            moved = await self._dispatcher.store.redrive([id for id, _ in declared], now=now)
+        reserved = self._dispatcher.reserve(Counter(subscription for _, subscription in declared))
+        try:
+            with anyio.CancelScope(shield=True):
+                moved = await self._dispatcher.store.redrive([id for id, _ in declared], now=now)
+        except BaseException:
+            self._dispatcher.give_back(reserved)
+            self._dispatcher.doubt()  # its answer may have been lost
+            raise
         if canary is not None:
             canary.expect(moved, now)
         self._redrive.redriven += len(moved)
         self._redrive.gone += len(declared) - len(moved)
+        self._dispatcher.give_back(reserved)
         self._dispatcher.notify(Counter(letter.subscription for letter in moved))
 
     async def _run_canary(self, letters: Sequence[tuple[int, Subscription]]) -> None:

@@ -282,3 +282,48 @@ async def test_one_bad_target_of_twenty_does_not_slow_the_others():
         counts = next(counts for key, counts in ledger.subscriptions.items() if key.target_id == target.id)
         assert counts.delivered == 20
     assert ledger.is_balanced
+
+
+async def test_no_retry_begins_past_the_age_limit_however_long_the_pause():
+    """EventBridge gives up by age; a first attempt is made however old the event is, as pausing loses nothing."""
+    target = Scripted(id="t", script=[OSError("down")], retry_policy=RetryPolicy(maximum_event_age=seconds(60)))
+    router = make_router(target)
+    async with router:
+        await router.put_events([order(n=0)])
+        await anyio.sleep(0.05)
+        router.pause_target("r", "t")
+        await router.put_events([order(n=1)])
+        await anyio.sleep(600)
+        router.resume_target("r", "t")
+        await router.settle_down()
+        [letter] = await router.dead_letters()
+    assert [(delivery.event.detail["n"], delivery.attempt) for delivery in target.seen] == [(0, 1), (1, 1)]
+    assert (letter.event.detail, letter.retry_attempts) == ({"n": 0}, 0)
+    assert letter.exhausted_retry_condition == "MaximumEventAgeInSeconds"
+    assert "past the maximum event age" in letter.error_message
+
+
+async def test_a_retry_that_the_budget_never_allows_is_given_up_when_its_age_is_over():
+    budget = RetryBudget(share=0, minimum_per_second=1 / 3600, burst=seconds(1))
+    policy = RetryPolicy(maximum_event_age=seconds(60))
+    target = Scripted(id="t", script=[OSError("down")] * 99, retry_policy=policy)
+    router = make_router(target, retry_budget=budget)
+    async with router:
+        begin = anyio.current_time()
+        await router.put_events([order(n=n) for n in range(3)])
+        await router.settle_down()
+        assert 30 < anyio.current_time() - begin <= 60
+        letters = await router.dead_letters()
+    assert len(target.seen) == 4  # one retry is always there at first; its failure looks ahead
+    assert {letter.exhausted_retry_condition for letter in letters} == {"MaximumEventAgeInSeconds"}
+
+
+async def test_what_first_attempts_allow_is_not_lost_without_a_minimum():
+    budget = RetryBudget(share=1, minimum_per_second=0, burst=seconds(10))
+    target = Scripted(id="t", script=[OSError("down")] * 100, maximum_concurrency=100)
+    router = make_router(target, retry_budget=budget)
+    async with router:
+        await router.put_events([order() for _ in range(100)])
+        await router.settle_down()
+        assert target.relative_times[-1] < 2
+    assert len(target.seen) == 200
