@@ -202,8 +202,20 @@ class Store(Protocol):
     """Where accepted events live until each of their deliveries has ended.
 
     Every call is one transaction: all of it happened, or nothing. `now` is always the caller's. A call that is
-    cancelled has happened or has not.
+    cancelled, or raises, has happened or has not; which of them should be sure within a few seconds.
     """
+
+    async def follow_clock(self, *, now: datetime, slack: timedelta) -> timedelta:
+        """Undo that a clock was ahead, which a router asks for when it begins.
+
+        If the event that was accepted last was accepted more than *slack* after *now*, the clock was set back by that
+        difference. Then whatever is later than *now* comes earlier by as much, though not before *now*: due times, the
+        ends of leases, and the ends of deduplications. Instants of acceptance may, too.
+
+        Returns:
+            By how much; zero nearly always.
+        """
+        ...
 
     async def append(self, accepted: Sequence[Accepted]) -> Sequence[str | None]:
         """Keep events with all their deliveries, which are due at once. Order is kept within a subscription.

@@ -38,6 +38,8 @@ logger = logging.getLogger("eventrouter.delivery")
 
 #: How long writing outcomes may go on while the router is being cancelled.
 SETTLE_GRACE: Final = 5.0
+#: How far the clocks of routers that share a store may be apart.
+_CLOCK_SLACK: Final = timedelta(minutes=1)
 #: How long a throttled target rests: doubled each time it says so again, up to the second (AWS Lambda).
 _FIRST_REST: Final = timedelta(seconds=1)
 _LONGEST_REST: Final = timedelta(minutes=5)
@@ -151,6 +153,7 @@ class Dispatcher(Backlogs):
                 self._context = copy_context()
                 self._tasks = tasks
                 try:
+                    await self._follow_clock()
                     self.notify(await self.store.pending())
                     yield
                 finally:
@@ -185,6 +188,11 @@ class Dispatcher(Backlogs):
             if key not in called:
                 with anyio.move_on_after(SETTLE_GRACE, shield=True):
                     await _close(target)
+
+    async def _follow_clock(self) -> None:
+        step = await self.store.follow_clock(now=self.clock.now(), slack=_CLOCK_SLACK)
+        if step:
+            logger.warning("The wall clock was set by %+.0f s since events were accepted", -step.total_seconds())
 
     async def _close_targets(self) -> None:
         """Let each target give back what it holds, after all attempts have ended."""

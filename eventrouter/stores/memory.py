@@ -5,9 +5,9 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count, islice
 from typing import Final
 
@@ -111,12 +111,15 @@ class _Backlog:
         heapq.heappush(self.leases, (until, token, ids))
         self.placed += len(ids)
         if self.placed > 2 * len(self.leased) + 256:
-            ends: dict[datetime, list[int]] = {}
-            for id, lease in self.leased.items():
-                ends.setdefault(lease.until, []).append(id)
-            self.leases = [(end, index, ids) for index, (end, ids) in enumerate(ends.items())]
-            heapq.heapify(self.leases)
-            self.placed = len(self.leased)
+            self._place_all()
+
+    def _place_all(self) -> None:
+        ends: dict[datetime, list[int]] = {}
+        for id, lease in self.leased.items():
+            ends.setdefault(lease.until, []).append(id)
+        self.leases = [(end, index, ids) for index, (end, ids) in enumerate(ends.items())]
+        heapq.heapify(self.leases)
+        self.placed = len(self.leased)
 
     def take_back_expired(self, now: datetime) -> None:
         while self.leases and self.leases[0][0] <= now:
@@ -138,6 +141,24 @@ class _Backlog:
         _, _, ids = heapq.heappop(self.leases)
         self.placed -= len(ids)
         return [id for id in ids if id in self.leased]
+
+    def move(self, moved: Callable[[datetime], datetime]) -> None:
+        """Give all instants others, in the same order."""
+
+        def accepted(item: Accepted) -> Accepted:
+            return msgspec.structs.replace(item, at=moved(item.at))
+
+        self.fresh = deque((id, accepted(item)) for id, item in self.fresh)
+        self.behind = {key: deque((id, accepted(item)) for id, item in items) for key, items in self.behind.items()}
+        waiting = [entry for due, _, entry in self.later if entry.due == due]
+        for entry in {entry.id: entry for entry in (*waiting, *self.leased.values())}.values():
+            entry.accepted = accepted(entry.accepted)
+            entry.until = moved(entry.until)
+            if entry.due is not None:
+                entry.due = moved(entry.due)
+        self.later = [(entry.due, entry.id, entry) for entry in waiting if entry.due is not None]
+        heapq.heapify(self.later)
+        self._place_all()
 
     def oldest(self) -> datetime | None:
         """Say when the oldest delivery was accepted. Those in `behind` were after the first of their group."""
@@ -175,13 +196,30 @@ class MemoryStore:
         self._forget: list[tuple[datetime, tuple[str, str]]] = []  # a heap of what to remove from `_published`
         self._archives = MemoryArchives()
         self._events = 0
+        self._latest: datetime | None = None  # when the last event was accepted
         self._ids = count(1)
         self._tokens = count(1)
         self._letter_ids = count(1)
 
+    async def follow_clock(self, *, now: datetime, slack: timedelta) -> timedelta:
+        """Undo that a clock was ahead."""
+        if self._latest is None or self._latest - now <= slack:
+            return timedelta(0)
+        step, self._latest = self._latest - now, now
+
+        def earlier(instant: datetime) -> datetime:
+            return instant if instant <= now else max(now, instant - step)
+
+        for backlog in self._backlogs.values():
+            backlog.move(earlier)
+        self._forget = [(earlier(until), key) for until, key in self._forget]  # in the same order, so it stays a heap
+        return step
+
     async def append(self, accepted: Sequence[Accepted]) -> Sequence[str | None]:
         """Keep events with all their deliveries, but those that were published before."""
         backlogs, ids = self._backlogs, self._ids
+        if accepted:
+            self._latest = accepted[-1].at
         duplicates: list[str | None] = []
         for item in accepted:  # hot
             if item.deduplication is not None:

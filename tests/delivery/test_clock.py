@@ -5,6 +5,7 @@ from datetime import timedelta
 import anyio
 import pytest
 
+from eventrouter import EventEntry, MemoryStore
 from tests.support import Scripted, make_router, order, seconds
 from tests.virtual_time import LoopClock
 
@@ -66,3 +67,50 @@ async def test_a_router_that_is_opened_again_has_the_wall_clocks_time():
         clock.step = seconds(1)  # and a little more: that is slewing, and no step
     async with router:
         assert router._dispatcher.clock.now() == clock.now()
+
+
+@pytest.mark.parametrize("step", [timedelta(hours=1), timedelta(days=1)])
+async def test_a_restart_after_the_clock_was_ahead_holds_up_nothing(step, caplog):
+    """What was accepted, retried, handed back and leased by a clock that was ahead goes on when it is set right."""
+    store, clock = MemoryStore(), SettableClock()
+    clock.step = step
+    target = Scripted(id="t", maximum_concurrency=3, timeout=None)
+    target.script.extend([lambda: anyio.sleep(10**6)] * 2 + [OSError("down")])
+    router = make_router(target, store=store, clock=clock, drain_timeout=seconds(0))
+    async with router:
+        await router.put_events([EventEntry("s", "T", {"n": n}, deduplication_id=str(n)) for n in range(5)])
+        router.pause_target("r", "t")
+        await anyio.sleep(0.05)
+        await router.put_events([EventEntry("s", "T", {"n": 5}, event_group_id="g") for _ in range(3)])
+        target.script.clear()
+    [subscription] = await store.pending()
+    now = clock.now()
+    await store.lease(subscription, 1, now=now, until=now + seconds(60))  # by a process that died
+    clock.step = timedelta(0)
+    before = len(target.seen)
+    second = make_router(target, store=store, clock=clock)
+    async with second:
+        begin = anyio.current_time()
+        await second.settle_down()
+        assert anyio.current_time() - begin <= 61
+        [result] = await second.put_events([EventEntry("s", "T", {"n": 0}, deduplication_id="0")])
+        assert result.success_code == "DEDUPLICATED"
+        await anyio.sleep(300)
+        [result] = await second.put_events([EventEntry("s", "T", {"n": 0}, deduplication_id="0")])
+        assert result.success_code == "PUBLISHED"
+    assert second.closing_report.total.delivered == 9
+    assert len(target.seen) - before == 9  # each once
+    assert f"was set by -{step.total_seconds():.0f} s since events were accepted" in caplog.text
+
+
+async def test_routers_whose_clocks_differ_a_little_leave_the_store_alone():
+    store, clock, other = MemoryStore(), SettableClock(), SettableClock()
+    other.step = seconds(50)
+    async with make_router(Scripted(id="t", maximum_concurrency=0), store=store, clock=other) as router:
+        await router.put_events([order()])
+    target = Scripted(id="t")
+    async with make_router(target, store=store, clock=clock) as router:
+        await anyio.sleep(49)
+        assert target.seen == []
+        await anyio.sleep(2)
+        assert len(target.seen) == 1

@@ -504,3 +504,36 @@ async def test_a_duplicate_and_a_follow_up_are_archived_as_what_they_are(store):
     [delivery] = await lease(store)
     await store.settle([Delivered(delivery, (archived(1, "a"),))])
     assert [kept.event.detail["n"] for kept in await read(store)] == [0, 1]
+
+
+async def test_a_store_whose_clock_was_ahead_follows_it_back(store):
+    ahead = NOON + seconds(3600)
+    deduplication = Deduplication("default/", "k", ahead + seconds(300))
+    entries = [Accepted(make_event({"n": n}), ahead, (A, B), group="g", ordered=(B,)) for n in range(4)]
+    await store.append([Accepted(make_event({"n": -1}), NOON - seconds(5), (A,)), *entries])
+    await store.append([Accepted(make_event(), ahead, (), deduplication=deduplication)])
+    old, retried, released, _ = await lease(store, limit=4, now=ahead)
+    [first] = await lease(store, B, now=ahead)
+    await store.settle([Delivered(old), RetryAt(retried, ahead + seconds(7), "E", "m"), Delivered(first)])
+    await store.release([released])
+    assert await store.follow_clock(now=NOON, slack=seconds(60)) == seconds(3600)
+    assert await store.follow_clock(now=NOON, slack=seconds(0)) == seconds(0)
+    assert [delivery.event.detail["n"] for delivery in await lease(store, now=NOON)] == [1, 3]
+    [second] = await lease(store, B, now=NOON)
+    assert second.event.detail["n"] == 1
+    await store.settle([Delivered(second)])
+    [third] = await lease(store, B, now=NOON)
+    assert third.event.detail["n"] == 2
+    assert [delivery.event.detail["n"] for delivery in await lease(store, now=NOON + seconds(7))] == [0]
+    assert await lease(store, now=NOON + seconds(59)) == []
+    assert len(await lease(store, now=NOON + seconds(60))) == 3  # what was leased, by whomever
+    item = Accepted(make_event(), NOON + seconds(299), (), deduplication=deduplication)
+    assert list(await store.append([item])) != [None]
+    assert list(await store.append([msgspec.structs.replace(item, at=NOON + seconds(300))])) == [None]
+
+
+async def test_a_store_follows_no_clock_that_is_a_little_behind(store):
+    assert await store.follow_clock(now=NOON, slack=seconds(60)) == seconds(0)
+    await store.append([accepted(60)])
+    assert await store.follow_clock(now=NOON, slack=seconds(60)) == seconds(0)
+    assert await store.next_due(A) == NOON + seconds(60)
