@@ -78,8 +78,9 @@ class Target(ABC):
         ordering: `FIFO` delivers the events of one event group in the order of their acceptance, one at a time; one
             that waits for a retry holds up its own group only. Events without a group have no order. A dead letter
             that is redriven comes after those of its group that wait by then.
-        maximum_backlog: How many deliveries may be unfinished before `when_full` applies. A call of `put_events` that
-            finds room is accepted with all of its entries, so it may become up to 99 more.
+        maximum_backlog: How many deliveries may be unfinished, those being written included, before `when_full`
+            applies. A call of `put_events` that finds room is accepted with all of its entries, so it may become up to
+            99 more.
         when_full: What meets the next event: `wait` lets `put_events` wait for room, and answer
             `ThrottlingException` when there is none in time; `reject` answers so at once; `shed` accepts the event and
             skips this target, which the ledger counts.

@@ -206,7 +206,7 @@ class EventRouter(EventBuses, DeadLetters, Archives, anyio.AsyncContextManagerMi
           of the bus does not allow it (`Policy.authorize`)
         - `RecursiveInvocationException`: the chain of handlers that put events is longer than `maximum_depth`
         - `ThrottlingException`: the backlog of a target is full and rejects, or stayed so for `put_timeout`; worth
-          another try
+          another try. Backlogs are looked at first, so that this meets what may be a duplicate, too
 
         Args:
             entries: What to accept.
