@@ -308,11 +308,12 @@ class EventRouter(EventBuses, DeadLetters, Archives, anyio.AsyncContextManagerMi
         """Hand events to the store, and say what became of all of them."""
         accepted = [item for item in admitted if isinstance(item, Accepted)]
         counts = count_deliveries(accepted)
-        if full := self._dispatcher.full(counts):
-            admitted = await self._make_room(admitted, counts, full)
+        reserved = self._dispatcher.reserve_room(counts)
+        if reserved is None:
+            admitted = await self._make_room(admitted, counts)
             accepted = [item for item in admitted if isinstance(item, Accepted)]
             counts = count_deliveries(accepted)
-        reserved = self._dispatcher.reserve(counts)
+            reserved = self._dispatcher.reserve(counts)  # behind whom they came, they were let in
         try:
             duplicates = await self._store.append(accepted)
         except BaseException:
@@ -344,12 +345,12 @@ class EventRouter(EventBuses, DeadLetters, Archives, anyio.AsyncContextManagerMi
         self,
         admitted: Sequence[Accepted | PutResult],
         counts: Mapping[Subscription, int],
-        full: Sequence[Subscription],
     ) -> Sequence[Accepted | PutResult]:
         """Wait for those that let publishers wait; then leave out, or refuse, what there is no room for."""
         dispatcher = self._dispatcher
         with anyio.move_on_after(self.put_timeout.total_seconds()):
             # For one at a time, and holding no room meanwhile: others might need it, who wait for nothing else.
+            full = [key for key in counts if not dispatcher.has_room(key) or dispatcher.is_waited_for(key)]
             while waited_for := [key for key in full if dispatcher.when_full(key) == "wait"]:
                 if not await dispatcher.wait_for_room(waited_for[0]):
                     break

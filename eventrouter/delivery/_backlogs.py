@@ -48,6 +48,8 @@ class Backlogs(ABC):
         self._forget()
 
     def _forget(self) -> None:
+        for pump in self._pumps.values():
+            pump.is_left = True
         self._pumps.clear()
         self._parked.clear()
         self._unfinished = 0  # of all subscriptions
@@ -68,22 +70,35 @@ class Backlogs(ABC):
         pump = self._pumps.get(subscription)
         return pump is None or pump.unfinished + pump.expected < pump.workers.target.maximum_backlog
 
-    def full(self, counts: Mapping[Subscription, int]) -> list[Subscription]:
-        """Give those of the subscriptions that have no room, or for which others wait who were there before."""
-        return [
-            subscription for subscription in counts if not self.has_room(subscription) or self._lines.has(subscription)
-        ]
+    def is_waited_for(self, subscription: Subscription) -> bool:
+        """Say whether others wait for room, who go before whoever comes now."""
+        return self._lines.has(subscription)
 
     def when_full(self, subscription: Subscription) -> WhenFull:
         """Say what is to be done about a subscription whose backlog is full."""
         pump = self._pumps.get(subscription)
         return pump.workers.target.when_full if pump is not None else "wait"
 
-    def reserve(self, counts: Mapping[Subscription, int]) -> Reserved:
-        """Take room for deliveries that are about to be written, whether there is any or not.
+    def reserve_room(self, counts: Mapping[Subscription, int]) -> Reserved | None:
+        """Take room for deliveries that are about to be written; `accept` or `give_back` has to follow.
 
-        `accept` or `give_back` has to follow.
+        None, and nothing is taken, if one of the subscriptions is full, or others wait for it who were there before.
         """
+        reserved: list[tuple[Pump, int]] = []
+        for subscription, count in counts.items():  # hot
+            pump = self._pumps.get(subscription) or self._make_pump(subscription)
+            if pump is None:
+                continue
+            is_full = pump.unfinished + pump.expected >= pump.workers.target.maximum_backlog
+            pump.expected += count
+            reserved.append((pump, count))
+            if is_full or self._lines.has(subscription):
+                self.give_back(reserved)
+                return None
+        return reserved
+
+    def reserve(self, counts: Mapping[Subscription, int]) -> Reserved:
+        """Take room whether there is any or not; `accept` or `give_back` has to follow."""
         reserved: list[tuple[Pump, int]] = []
         for subscription, count in counts.items():
             pump = self._pumps.get(subscription) or self._make_pump(subscription)
@@ -93,10 +108,18 @@ class Backlogs(ABC):
         return reserved
 
     def accept(self, reserved: Reserved, counts: Mapping[Subscription, int]) -> None:
-        """Say that the store has so many new deliveries, for which room was reserved."""
-        for pump, count in reserved:
+        """Say that the store has all of the deliveries for which room was reserved."""
+        for pump, count in reserved:  # hot
             pump.expected -= count
-        self.notify(counts)
+            if pump.is_left:  # the dispatcher was stopped meanwhile, and runs again
+                self.notify({pump.subscription: count})
+            else:
+                pump.unfinished += count
+                self._unfinished += count
+                pump.wake()
+        if len(reserved) < len(counts):
+            known = {pump.subscription for pump, _ in reserved}
+            self.notify({key: count for key, count in counts.items() if key not in known})
 
     def give_back(self, reserved: Reserved) -> None:
         """Give back room that was reserved."""
@@ -266,7 +289,12 @@ class Backlogs(ABC):
 def count_deliveries(accepted: Sequence[Accepted]) -> dict[Subscription, int]:
     """Count the deliveries of each subscription."""
     counts: dict[Subscription, int] = {}
-    for item in accepted:
-        for subscription in item.subscriptions:
+    if len(accepted) == 1:
+        return dict.fromkeys(accepted[0].subscriptions, 1)
+    receivers = [item.subscriptions for item in accepted]
+    if receivers and receivers.count(receivers[0]) == len(receivers):  # nearly always all have the same
+        return dict.fromkeys(receivers[0], len(receivers))
+    for subscriptions in receivers:
+        for subscription in subscriptions:
             counts[subscription] = counts.get(subscription, 0) + 1
     return counts

@@ -62,6 +62,7 @@ class Pump:
         expected: Deliveries that are being written just now. Before they are, the pump does not end.
         unfinished: Deliveries that have not ended, as far as this process knows.
         ended: Deliveries that have, in this process.
+        is_left: Whether it will not run again, though it has not come to its end.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Pump:
         self.expected = 0
         self.unfinished = 0
         self.ended = 0
+        self.is_left = False
         self._woken = anyio.Event()
         self.workers = Workers(
             target, 0 if is_paused else target.maximum_concurrency, tasks=tasks, judge=host, wake=self.wake
@@ -182,13 +184,14 @@ class Pump:
 
     async def _settle(self, now: datetime) -> None:
         """Write what followed from attempts. What the store refuses stays, and is tried again."""
-        rest = [
-            outcome.at
-            for outcome in self.workers.outcomes
-            if isinstance(outcome, Postponed) and outcome.error_code != "RETRY_BUDGET"
-        ]
-        if rest:
-            self._rests_until = max(rest) if self._rests_until is None else max(self._rests_until, *rest)
+        if self.workers.is_resting:
+            rest = [
+                outcome.at
+                for outcome in self.workers.outcomes
+                if isinstance(outcome, Postponed) and outcome.error_code != "RETRY_BUDGET"
+            ]
+            if rest:
+                self._rests_until = max(rest) if self._rests_until is None else max(self._rests_until, *rest)
         self._settle_again_at = None
         batch = self.workers.outcomes[:]
         refused: list[Outcome] = []

@@ -221,6 +221,8 @@ class MemoryStore:
         if accepted:
             self._latest = accepted[-1].at
         duplicates: list[str | None] = []
+        subscriptions: tuple[Subscription, ...] | None = None
+        receivers: list[tuple[Subscription, _Backlog]] = []
         for item in accepted:  # hot
             if item.deduplication is not None:
                 earlier = self._publish(item, item.deduplication)
@@ -231,10 +233,10 @@ class MemoryStore:
             self._events += 1
             if item.archives:
                 self._archives.keep(item)
-            for subscription in item.subscriptions:
-                backlog = backlogs.get(subscription)
-                if backlog is None:
-                    backlog = backlogs[subscription] = _Backlog()
+            if item.subscriptions is not subscriptions:  # nearly always all have the same
+                subscriptions = item.subscriptions
+                receivers = [(key, backlogs.get(key) or backlogs.setdefault(key, _Backlog())) for key in subscriptions]
+            for subscription, backlog in receivers:
                 backlog.accepted += 1
                 backlog.unfinished += 1
                 fresh = backlog.fresh
@@ -277,23 +279,24 @@ class MemoryStore:
                 if item.at > now:
                     break
                 fresh.popleft()
-                entry = _Entry(id, item)
+                attempts = 1
+                leased[id] = _Entry(id, item, attempts, None, token, until)
             elif later is not None and later[0] <= now:
                 _, id, entry = heapq.heappop(backlog.later)
                 entry.due = None
                 item = entry.accepted
+                attempts = entry.attempts = entry.attempts + 1
+                entry.token = token
+                entry.until = until
+                leased[id] = entry
             else:
                 break
-            entry.attempts += 1
-            entry.token = token
-            entry.until = until
-            leased[id] = entry
             taken.append(
                 Delivery(
                     id,
                     subscription,
                     item.event.copy(),
-                    entry.attempts,
+                    attempts,
                     item.at,
                     item.hops,
                     token,
@@ -326,9 +329,15 @@ class MemoryStore:
     async def settle(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         """Write what followed from attempts; give back what came too late."""
         stale: list[Outcome] = []
+        if not outcomes:
+            return stale
+        subscription = outcomes[0].delivery.subscription
+        backlog = self._backlogs[subscription]
         for outcome in outcomes:  # hot
             delivery = outcome.delivery
-            backlog = self._backlogs[delivery.subscription]
+            if delivery.subscription is not subscription:  # nearly always all have the same
+                subscription = delivery.subscription
+                backlog = self._backlogs[subscription]
             entry = backlog.leased.get(delivery.id)
             if entry is None or entry.token != delivery.token:
                 stale.append(outcome)
