@@ -359,3 +359,132 @@ async def test_a_retry_that_waits_for_the_budget_is_leased_a_few_times_however_m
             await router.put_events([order() for _ in range(100)])
     assert len(target.seen) == 1200
     assert store.leased <= 3 * 1200
+
+
+@pytest.mark.parametrize("answer", [None, fail], ids=["answered", "its answer is lost"])
+async def test_redriven_letters_are_delivered_though_nobody_heard_of_it(answer):
+    class Redriving(Waiting):
+        async def redrive(self, ids, *, now):
+            moved = await super().redrive(ids, now=now)
+            await self._after("redrive")
+            return moved
+
+    store = Redriving()
+    target = Scripted(id="t", script=[OSError()], retry_policy=RetryPolicy(maximum_retry_attempts=0))
+    router = make_router(target, store=store)
+    async with router:
+        await router.put_events([order()])
+        await router.settle_down()
+        if answer is not None:
+            store.after["redrive"] = answer
+        with contextlib.suppress(OSError):
+            await router.redrive()
+        await router.settle_down()
+        assert len(target.seen) == 2
+
+
+async def test_what_is_written_while_the_router_is_left_and_entered_again_is_delivered():
+    """Its room was reserved in a life of the router that is over."""
+    store, target = MemoryStore(), Scripted(id="t")
+    router = make_router(target, store=store, drain_timeout=seconds(0))
+    append, may_go_on = store.append, anyio.Event()
+
+    async def wait_and_append(accepted):
+        await may_go_on.wait()
+        return await append(accepted)
+
+    store.append = wait_and_append
+    async with anyio.create_task_group() as tasks:
+        async with router:
+            tasks.start_soon(router.put_events, [order()])
+            await anyio.sleep(1)
+        async with router:
+            may_go_on.set()
+            await anyio.sleep(1)
+            assert len(target.seen) == 1
+            await router.settle_down()
+
+
+async def test_what_is_put_after_the_last_attempt_was_cancelled_waits_in_the_store():
+    router = make_router(Scripted(id="t"), pattern={"source": ["late"]}, drain_timeout=seconds(0))
+
+    @router.rule({"source": ["shop.orders"]})
+    async def stubborn(event):
+        try:
+            await anyio.sleep(100)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await router.put_events([EventEntry("late", "T", {})])
+
+    async with router:
+        await router.put_events([order()])
+        await anyio.sleep(1)
+    assert router.closing_report.total.waiting == 2
+
+
+async def test_counts_of_routes_add_up():
+    """Whoever receives the events of several rules in one call."""
+    target, other = Scripted(id="t"), Scripted(id="other")
+    router = make_router(target)
+    router.put_rule("odd", {"detail": {"odd": [True]}})
+    router.put_targets("odd", [other])
+    async with router:
+        router.pause_target("r", "t")
+        router.pause_target("odd", "other")
+        await router.put_events([order(odd=n % 2 == 1) for n in range(9)])
+        assert router._dispatcher._unfinished == sum((await router._store.pending()).values()) == 13
+        router.resume_target("r", "t")
+        router.resume_target("odd", "other")
+        await router.settle_down()
+    assert (len(target.seen), len(other.seen)) == (9, 4)
+
+
+async def test_a_publisher_that_waits_as_the_router_closes_has_the_rest_of_its_events_accepted():
+    router = make_router(full_soon(when_full="wait"), put_timeout=seconds(10**6), drain_timeout=seconds(1))
+    router.put_rule("other", {"source": ["other"]})
+    router.put_targets("other", [Scripted(id="t")])
+    router.put_rule("r", {"source": ["shop.orders"]})
+    results = []
+
+    async def put():
+        results.extend(await router.put_events([order(), EventEntry("other", "T", {})]))
+
+    async with anyio.create_task_group() as tasks:
+        async with router:
+            await router.put_events([order() for _ in range(3)])
+            tasks.start_soon(put)
+            await anyio.sleep(1)
+    assert [result.success_code or result.error_code for result in results] == ["ThrottlingException", "PUBLISHED"]
+    async with router:
+        await router.settle_down(3)
+        assert (await router.ledger()).total.delivered == 1
+
+
+async def test_a_subscription_that_has_ended_while_the_store_was_asked_stays_so():
+    store, target = Waiting(), Scripted(id="t", script=[lambda: anyio.sleep(1)])
+    router = make_router(target, store=store)
+    async with router:
+        await router.put_events([order()])
+
+        async def take_long():
+            await anyio.sleep(3)
+
+        store.after["pending"] = take_long
+        router._dispatcher.doubt()
+        await router.settle_down()
+        await anyio.sleep(0.1)
+        assert not router._dispatcher._pumps
+        assert router._dispatcher._unfinished == 0
+        await router.settle_down()
+    assert len(target.seen) == 1
+
+
+async def test_a_canary_may_be_the_first_thing_that_a_router_does():
+    store = MemoryStore()
+    never = RetryPolicy(maximum_retry_attempts=0)
+    async with make_router(Scripted(id="t", script=[OSError()], retry_policy=never), store=store) as first:
+        await first.put_events([order()])
+    target = Scripted(id="t", script=[lambda: anyio.sleep(1)])
+    async with make_router(target, store=store) as router:
+        redrive = await router.redrive(canary=1)
+        assert (redrive.state, len(target.seen)) == ("COMPLETED", 1)

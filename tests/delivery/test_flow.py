@@ -312,7 +312,7 @@ async def test_a_retry_that_the_budget_never_allows_is_given_up_when_its_age_is_
         begin = anyio.current_time()
         await router.put_events([order(n=n) for n in range(3)])
         await router.settle_down()
-        assert 30 < anyio.current_time() - begin <= 60
+        assert 30 < anyio.current_time() - begin < 60.1
         letters = await router.dead_letters()
     assert len(target.seen) == 4  # one retry is always there at first; its failure looks ahead
     assert {letter.exhausted_retry_condition for letter in letters} == {"MaximumEventAgeInSeconds"}

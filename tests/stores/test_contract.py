@@ -40,6 +40,7 @@ async def test_an_empty_store_has_nothing(store):
     assert await lease(store) == []
     assert await store.next_due(A) is None
     assert await store.pending() == {}
+    assert list(await store.append([])) == list(await store.settle([])) == []
     assert list(await store.dead_letters()) == []
     assert await store.ledger() == Ledger()
 
