@@ -15,7 +15,8 @@ import msgspec
 
 from eventrouter.abc import Clock, Store
 from eventrouter.buses import DEFAULT_BUS
-from eventrouter.delivery._dispatcher import Dispatcher, count_deliveries
+from eventrouter.delivery._backlogs import count_deliveries
+from eventrouter.delivery._dispatcher import Dispatcher
 from eventrouter.dry_run import Comparison, DryRun
 from eventrouter.errors import ConflictError, InvalidRuleError, NotFoundError
 from eventrouter.names import check_name
@@ -302,9 +303,15 @@ class Archives(ABC):
         self._refuse_when_closed()
         # Shielded: a store that has them must be followed by the dispatcher's hearing of it, or the deliveries would
         # wait for the next start.
-        with anyio.CancelScope(shield=True):
-            await self._store.append(routed)
-        self._dispatcher.notify(counts)
+        reserved = self._dispatcher.reserve(counts)
+        try:
+            with anyio.CancelScope(shield=True):
+                await self._store.append(routed)
+        except BaseException:
+            self._dispatcher.give_back(reserved)
+            self._dispatcher.doubt()  # its answer may have been lost
+            raise
+        self._dispatcher.accept(reserved, counts)
         for item in routed:
             self._dispatcher.observers.ingested(item)
         replay.event_count += len(page)

@@ -163,17 +163,16 @@ class Backlogs(ABC):
             True when there is room, which is the caller's if it reserves it before it waits for anything else; False
             when the dispatcher has been stopped.
         """
-        await self._lines.wait(subscription)
+        if not self._lets_in(subscription) or self._lines.has(subscription):
+            await self._lines.wait(subscription)
         return self._tasks is not None
 
     def _lets_in(self, subscription: Subscription) -> bool:
         return self._tasks is None or self.has_room(subscription)
 
-    def is_active(self, subscription: Subscription) -> bool:
+    def is_busy(self, subscription: Subscription) -> bool:
         """Say whether a subscription has deliveries that have not ended, as far as this process knows."""
         return subscription in self._pumps
-
-    is_busy = is_active
 
     async def settle_down(self, unfinished: int = 0, *, paused: bool = True) -> None:
         """Wait until at most that many deliveries have not ended, or the dispatcher has been stopped.

@@ -193,7 +193,7 @@ class Workers:
         self._is_called = False
         return not self._is_over
 
-    async def _attempt_many(self, worker: _Worker) -> bool:  # noqa: C901, PLR0912 - hot: every delivery passes here
+    async def _attempt_many(self, worker: _Worker) -> bool:  # noqa: C901, PLR0912, PLR0915 - hot: every delivery passes here
         """Make attempts one after the other, until one of them waited or there are none.
 
         A target that never waits is called with nothing around it: neither a time limit nor a cancellation could reach
