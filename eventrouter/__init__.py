@@ -71,6 +71,7 @@ from eventrouter.records import (
 from eventrouter.retry import RetryBudget, RetryPolicy
 from eventrouter.router import EventRouter
 from eventrouter.rules import Archive, Rule, RuleExplanation
+from eventrouter.schedules import ScheduleExpression
 from eventrouter.stores._memory_idempotency import MemoryIdempotencyStore
 from eventrouter.stores.memory import MemoryStore
 from eventrouter.targets.bus import BusTarget
@@ -151,6 +152,7 @@ __all__ = [
     "Rule",
     "RuleChange",
     "RuleExplanation",
+    "ScheduleExpression",
     "ScheduleExpressionError",
     "Statistics",
     "Store",

@@ -130,7 +130,41 @@ class InputTransformerError(EventRouterError, ValueError):
 
 
 class ScheduleExpressionError(EventRouterError, ValueError):
-    """A schedule expression was not understood."""
+    """A schedule expression, or what goes with it, is not usable as written.
+
+    Attributes:
+        expression: As it was given.
+        code: The class of the fault: `wrapper`, `length`, `whitespace`, `charset`, `fields`, `dom-dow`, `value`,
+            `range`, `step`, `step-in-dow`, `star-in-list`, `reversed-year`, `rate-syntax`, `rate-value`,
+            `rate-plural`, `at-syntax`, `at-date`, `unix`, `timezone` or `period`.
+        problem: What is wrong.
+        hint: What to write instead, or empty.
+        field: The field of a cron expression, such as `day-of-week`; None when it is not about one.
+        position: Where in the expression, counted in characters from 0; None when it is about the whole.
+    """
+
+    def __init__(
+        self,
+        expression: object,
+        code: str,
+        problem: str,
+        hint: str = "",
+        *,
+        field: str | None = None,
+        position: int | None = None,
+    ) -> None:
+        super().__init__(expression, code, problem, hint)
+        self.expression, self.code, self.problem, self.hint = expression, code, problem, hint
+        self.field, self.position = field, position
+
+    @property
+    def reason(self) -> str:
+        """What is wrong, after EventBridge Scheduler's own words, which are the same for every fault."""
+        return f"Invalid Schedule Expression {self.expression}. {self.problem}"
+
+    def __str__(self) -> str:
+        located = self.reason if self.position is None else f"{self.reason} at position {self.position}"
+        return f"{located} ({self.hint})" if self.hint else located
 
 
 class NotFoundError(EventRouterError, LookupError):

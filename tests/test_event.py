@@ -211,7 +211,7 @@ def test_many_small_objects_are_not_deep():
         ({"detail_type": ""}, "InvalidArgument", "Reason: DetailType is a required argument."),
         ({"detail_type": "x" * 129}, "InvalidArgument", "at most 128 characters, got 129"),
         ({"detail": None}, "InvalidArgument", "Parameter Detail is not valid. Reason: Detail is a required argument."),
-        ({"time": datetime(2026, 1, 1)}, "InvalidArgument", "Time must be aware"),  # noqa: DTZ001
+        ({"time": datetime(2026, 1, 1)}, "InvalidArgument", "Time must be aware"),
         ({"time": "2026-01-01"}, "InvalidArgument", "Time must be a datetime, got str."),
         ({"resources": "arn:x"}, "InvalidArgument", "Resources must be a list of strings, got str."),
         ({"resources": ["x", "y" * 2_049]}, "InvalidArgument", "Resources[1] must be at most 2048"),

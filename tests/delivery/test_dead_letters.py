@@ -71,7 +71,7 @@ def test_every_criterion_of_a_filter_is_one_of_the_methods():
     ("criteria", "error", "message"),
     [
         ({"event_pattern": {"source": "x"}}, PatternError, "source"),
-        ({"since": datetime(2026, 1, 1)}, InvalidRuleError, "since is .* \\(use an aware datetime"),  # noqa: DTZ001
+        ({"since": datetime(2026, 1, 1)}, InvalidRuleError, "since is .* \\(use an aware datetime"),
         ({"until": "today"}, InvalidRuleError, "until is 'today'"),
         ({"ids": 5}, InvalidRuleError, "ids is 5 \\(use a list"),
         ({"ids": "5"}, InvalidRuleError, "ids is '5'"),

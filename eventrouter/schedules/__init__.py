@@ -1,0 +1,5 @@
+"""Schedules: EventBridge's expressions, and when they are due."""
+
+from eventrouter.schedules._expression import ScheduleExpression
+
+__all__ = ["ScheduleExpression"]
