@@ -219,7 +219,10 @@ class Store(Protocol):
         ...
 
     async def append(self, accepted: Sequence[Accepted]) -> Sequence[str | None]:
-        """Keep events with all their deliveries, which are due at once. Order is kept within a subscription.
+        """Keep events with all their deliveries, which are due at once unless their `due` says later.
+
+        Order is kept within a subscription: among deliveries that are due at one instant, and within an ordered group
+        always, where one that is not due yet holds up those behind it.
 
         Archives keep what they are to keep in the same transaction. What has been there for longer than it was to be
         kept is removed sooner or later.

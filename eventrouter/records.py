@@ -69,6 +69,8 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
         event_bus_name: The bus that accepted it.
         attributes: What goes with the event besides it, as a dead letter's `ERROR_CODE`.
         archives: The archives that keep it.
+        due: Before this instant nobody is to receive it; None, or an instant that is over at `at`, for at once. Its
+            age counts from `at` even so.
     """
 
     event: Event
@@ -84,6 +86,7 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     event_bus_name: str = "default"
     attributes: Mapping[str, str] = {}
     archives: tuple[Archiving, ...] = ()
+    due: datetime | None = None
 
 
 class Archived(msgspec.Struct, frozen=True, gc=False):

@@ -77,8 +77,9 @@ class _Backlog:
                 others.append((id, item))
                 return
             self.behind[group] = deque()
-        if self.fresh and item.at < self.fresh[-1][1].at:  # the clock went back
-            self.wait(_Entry(id, item), item.at)
+        due = _first_due(item)
+        if due > item.at or (self.fresh and item.at < self.fresh[-1][1].at):  # or the clock went back
+            self.wait(_Entry(id, item), due)
         else:
             self.fresh.append((id, item))
 
@@ -102,7 +103,7 @@ class _Backlog:
         others = self.behind[group]
         if others:
             id, item = others.popleft()
-            self.wait(_Entry(id, item), item.at)
+            self.wait(_Entry(id, item), _first_due(item))
         else:
             del self.behind[group]
 
@@ -240,7 +241,7 @@ class MemoryStore:
                 backlog.accepted += 1
                 backlog.unfinished += 1
                 fresh = backlog.fresh
-                if item.ordered or (fresh and item.at < fresh[-1][1].at):
+                if item.ordered or item.due is not None or (fresh and item.at < fresh[-1][1].at):
                     backlog.put(next(ids), item, _group(item, subscription))
                 else:
                     fresh.append((next(ids), item))
@@ -474,6 +475,10 @@ class MemoryStore:
             {key: backlog.counts() for key, backlog in self._backlogs.items()},
             oldest={key: instant for key, instant in oldest.items() if instant is not None},
         )
+
+
+def _first_due(item: Accepted) -> datetime:
+    return item.at if item.due is None or item.due < item.at else item.due
 
 
 def _group(item: Accepted, subscription: Subscription) -> str | None:

@@ -538,3 +538,48 @@ async def test_a_store_follows_no_clock_that_is_a_little_behind(store):
     await store.append([accepted(60)])
     assert await store.follow_clock(now=NOON, slack=seconds(60)) == seconds(0)
     assert await store.next_due(A) == NOON + seconds(60)
+
+
+def delayed(n, by, **options) -> Accepted:
+    return Accepted(make_event({"n": n}), NOON + seconds(n), (A,), due=NOON + seconds(n + by), **options)
+
+
+async def test_a_delayed_delivery_is_not_due_before_its_time_and_ages_from_its_acceptance(store):
+    await store.append([delayed(0, 30), accepted(1), delayed(2, -5)])
+    assert [delivery.event.detail["n"] for delivery in await lease(store)] == [1, 2]
+    assert await store.pending() == {A: 3}
+    assert await store.next_due(A) == NOON + seconds(30)
+    assert await lease(store, now=NOON + seconds(29)) == []
+    [late] = await lease(store, now=NOON + seconds(30))
+    assert (late.event.detail["n"], late.attempt, late.accepted_at) == (0, 1, NOON)
+    assert await counts(store) == Counts(accepted=3, in_flight=3)
+
+
+async def test_deliveries_come_in_the_order_in_which_they_are_due(store):
+    await store.append([delayed(0, 30), delayed(1, 10), accepted(5), delayed(5, 0)])
+    leased = await lease(store, now=NOON + seconds(60))
+    assert [delivery.event.detail["n"] for delivery in leased] == [5, 5, 1, 0]
+
+
+async def test_a_delayed_delivery_holds_up_its_group_only(store):
+    def member(n, by, group):
+        return delayed(n, by, group=group, ordered=(A,))
+
+    await store.append([member(0, 30, "g"), member(1, 0, "g"), member(2, 0, "h"), member(3, 0, "h")])
+    [other] = await lease(store)
+    assert other.event.detail["n"] == 2
+    await store.settle([Delivered(other)])
+    [other] = await lease(store)
+    assert other.event.detail["n"] == 3
+    [first] = await lease(store, now=NOON + seconds(30))
+    await store.settle([Delivered(first)])
+    [second] = await lease(store, now=NOON + seconds(30))
+    assert [first.event.detail["n"], second.event.detail["n"]] == [0, 1]
+
+
+async def test_what_follows_from_an_outcome_may_be_delayed(store):
+    await store.append([accepted(0, B)])
+    [delivery] = await lease(store, B)
+    await store.settle([Delivered(delivery, (delayed(1, 60),))])
+    assert await lease(store) == []
+    assert len(await lease(store, now=NOON + seconds(61))) == 1
