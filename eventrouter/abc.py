@@ -18,6 +18,7 @@ from eventrouter.records import (
     ArchiveStatistics,
     DeadLetter,
     Delivery,
+    Depth,
     Ledger,
     Observation,
     Outcome,
@@ -254,7 +255,9 @@ class Store(Protocol):
     async def settle(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         """Write what followed from attempts: the end of a delivery with what follows from it, or its next due time.
 
-        Dead letters and follow-ups of an outcome are written with it, or not at all.
+        Dead letters and follow-ups of an outcome are written with it, or not at all. Of its delivery, `subscription`,
+        `id`, `attempt` and `token` are what names the lease; the rest may be missing, as after a way through text. So
+        it is for `extend` and `release`, and a lease that this store never gave is one that was lost.
 
         Returns:
             The outcomes that changed nothing, since their lease had been lost.
@@ -271,6 +274,22 @@ class Store(Protocol):
 
     async def pending(self) -> Mapping[Subscription, int]:
         """Count, for each subscription that has any, the deliveries that have not ended."""
+        ...
+
+    async def depth(self, subscription: Subscription, *, now: datetime) -> Depth:
+        """Count the deliveries of a subscription that have not ended, as they are at *now*."""
+        ...
+
+    async def discard(self, subscription: Subscription, *, accepted_before: datetime | None = None) -> int:
+        """End deliveries of a subscription as dropped, those that somebody has leased included.
+
+        Args:
+            subscription: Whose.
+            accepted_before: Only those that were accepted before this instant; None for all.
+
+        Returns:
+            How many.
+        """
         ...
 
     async def dead_letters(

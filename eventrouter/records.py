@@ -213,6 +213,22 @@ class DeadLetter:
         return {"body": self.event.to_dict(), "attributes": self.attributes}
 
 
+class Depth(NamedTuple):
+    """How many deliveries of a subscription have not ended, by what they wait for.
+
+    Attributes:
+        visible: Those that are due, or will be when those before them in their group have ended.
+        delayed: Those that are due later.
+        in_flight: Those with a lease that has not ended.
+        oldest: When the oldest of all was accepted; None if there are none.
+    """
+
+    visible: int = 0
+    delayed: int = 0
+    in_flight: int = 0
+    oldest: datetime | None = None
+
+
 class Delivered(msgspec.Struct, frozen=True, gc=False):
     """The target took it. The delivery is over.
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count, islice
+from secrets import randbits
 from typing import Final
 
 import msgspec
@@ -23,6 +24,7 @@ from eventrouter.records import (
     Deduplication,
     Delivered,
     Delivery,
+    Depth,
     Dropped,
     Ledger,
     Outcome,
@@ -169,6 +171,33 @@ class _Backlog:
             instants.append(self.fresh[0][1].at)
         return min(instants, default=None)
 
+    def depth(self, now: datetime) -> Depth:
+        leased = sum(lease.until > now for lease in self.leased.values())
+        delayed = sum(due > now for due, id, entry in self.later if entry.due == due and id not in self.leased)
+        delayed += sum(_first_due(item) > now for others in self.behind.values() for _, item in others)
+        return Depth(self.unfinished - leased - delayed, delayed, leased, self.oldest())
+
+    def discard(self, subscription: Subscription, before: datetime) -> int:
+        """End what was accepted before that, and let those come that it held up."""
+        gone: list[Accepted] = []
+        while self.fresh and self.fresh[0][1].at < before:
+            gone.append(self.fresh.popleft()[1])
+        waiting = {id: entry for due, id, entry in self.later if entry.due == due}
+        for id, entry in (waiting | self.leased).items():
+            if entry.accepted.at < before:
+                entry.due = None
+                self.leased.pop(id, None)
+                gone.append(entry.accepted)
+        count = len(gone)
+        for group, others in self.behind.items():
+            self.behind[group] = deque(pair for pair in others if pair[1].at >= before)
+            count += len(others) - len(self.behind[group])
+        for item in gone:
+            self.let_next_come(item, subscription)
+        self.unfinished -= count
+        self.dropped += count
+        return count
+
     def counts(self) -> Counts:
         return Counts(
             accepted=self.accepted,
@@ -199,7 +228,8 @@ class MemoryStore:
         self._events = 0
         self._latest: datetime | None = None  # when the last event was accepted
         self._ids = count(1)
-        self._tokens = count(1)
+        # Not from 1: whoever kept the name of a lease while its process was started again must not have it fit another.
+        self._tokens = count(1 + randbits(48))
         self._letter_ids = count(1)
 
     async def follow_clock(self, *, now: datetime, slack: timedelta) -> timedelta:
@@ -333,14 +363,14 @@ class MemoryStore:
         if not outcomes:
             return stale
         subscription = outcomes[0].delivery.subscription
-        backlog = self._backlogs[subscription]
+        backlog = self._backlogs.get(subscription)
         for outcome in outcomes:  # hot
             delivery = outcome.delivery
             if delivery.subscription is not subscription:  # nearly always all have the same
                 subscription = delivery.subscription
-                backlog = self._backlogs[subscription]
-            entry = backlog.leased.get(delivery.id)
-            if entry is None or entry.token != delivery.token:
+                backlog = self._backlogs.get(subscription)
+            entry = backlog.leased.get(delivery.id) if backlog is not None else None
+            if backlog is None or entry is None or entry.token != delivery.token:
                 stale.append(outcome)
                 continue
             del backlog.leased[delivery.id]
@@ -389,7 +419,8 @@ class MemoryStore:
 
     def _held(self, delivery: Delivery) -> _Entry | None:
         """Find the lease that *delivery* is, if it is not lost."""
-        lease = self._backlogs[delivery.subscription].leased.get(delivery.id)
+        backlog = self._backlogs.get(delivery.subscription)
+        lease = backlog.leased.get(delivery.id) if backlog is not None else None
         return lease if lease is not None and lease.token == delivery.token else None
 
     async def next_due(self, subscription: Subscription) -> datetime | None:
@@ -406,6 +437,16 @@ class MemoryStore:
     async def pending(self) -> Mapping[Subscription, int]:
         """Count the deliveries that have not ended."""
         return {key: backlog.unfinished for key, backlog in self._backlogs.items() if backlog.unfinished}
+
+    async def depth(self, subscription: Subscription, *, now: datetime) -> Depth:
+        """Count the deliveries that have not ended."""
+        backlog = self._backlogs.get(subscription)
+        return Depth() if backlog is None else backlog.depth(now)
+
+    async def discard(self, subscription: Subscription, *, accepted_before: datetime | None = None) -> int:
+        """End deliveries as dropped."""
+        backlog = self._backlogs.get(subscription)
+        return 0 if backlog is None else backlog.discard(subscription, accepted_before or _NEVER)
 
     async def dead_letters(
         self, *, queue: str | None = None, after: int = 0, limit: int | None = None

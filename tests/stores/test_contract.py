@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from eventrouter import DeadLetter, DeadLettered, Delivered, Dropped, MemoryStore, Postponed, RetryAt, Subscription
-from eventrouter.records import Accepted, ArchiveStatistics, Archiving, Counts, Deduplication, Ledger
+from eventrouter.records import Accepted, ArchiveStatistics, Archiving, Counts, Deduplication, Delivery, Depth, Ledger
 from tests.support import NOON, make_event, seconds
 
 A, B = Subscription("default", "r", "a"), Subscription("default", "r", "b")
@@ -583,3 +583,84 @@ async def test_what_follows_from_an_outcome_may_be_delayed(store):
     await store.settle([Delivered(delivery, (delayed(1, 60),))])
     assert await lease(store) == []
     assert len(await lease(store, now=NOON + seconds(61))) == 1
+
+
+async def test_the_depth_tells_what_deliveries_wait_for(store):
+    assert await store.depth(A, now=SOON) == Depth()
+    await store.append([accepted(1), accepted(2), accepted(3), delayed(0, 60), accepted(9, B)])
+    await lease(store, limit=2, until=SOON + seconds(5))
+    assert await store.depth(A, now=SOON) == Depth(visible=1, delayed=1, in_flight=2, oldest=NOON)
+    assert await store.depth(A, now=SOON + seconds(5)) == Depth(visible=3, delayed=1, in_flight=0, oldest=NOON)
+    assert await lease(store, now=SOON + seconds(5), limit=0) == []
+    assert await store.depth(A, now=SOON + seconds(5)) == Depth(visible=3, delayed=1, in_flight=0, oldest=NOON)
+    assert await store.depth(A, now=NOON + seconds(60)) == Depth(visible=4, delayed=0, in_flight=0, oldest=NOON)
+
+
+async def test_the_depth_counts_whole_groups(store):
+    def member(n, by=0):
+        return delayed(n, by, group="g", ordered=(A,))
+
+    await store.append([member(0), member(1), member(2, 60)])
+    await lease(store)
+    assert await store.depth(A, now=SOON) == Depth(visible=1, delayed=1, in_flight=1, oldest=NOON)
+
+
+async def test_what_is_discarded_is_dropped_whoever_has_it(store):
+    await store.append([accepted(0), accepted(1), delayed(2, 60), accepted(3, B)])
+    [held] = await lease(store, limit=1)
+    assert await store.discard(A) == 3
+    assert await store.discard(A) == 0
+    assert await store.discard(Subscription("default", "r", "c")) == 0
+    assert await lease(store, now=NOON + seconds(500)) == []
+    assert await store.next_due(A) is None
+    assert list(await store.settle([Delivered(held)])) == [Delivered(held)]
+    assert await counts(store) == Counts(accepted=3, dropped=3)
+    assert await store.pending() == {B: 1}
+
+
+async def test_what_is_too_old_is_discarded_and_nothing_else(store):
+    await store.append([accepted(n) for n in (0, 1, 4, 5, 6)] + [delayed(2, 60), delayed(7, 60)])
+    leased = await lease(store, limit=3)
+    assert await store.discard(A, accepted_before=NOON + seconds(5)) == 4
+    assert list(await store.settle([Delivered(item) for item in leased])) == [Delivered(item) for item in leased]
+    assert [item.event.detail["n"] for item in await lease(store, now=NOON + seconds(99))] == [5, 6, 7]
+    assert await counts(store) == Counts(accepted=7, dropped=4, in_flight=3)
+
+
+async def test_discarding_lets_the_next_of_a_group_come(store):
+    def member(n, group="g"):
+        return Accepted(make_event({"n": n}), NOON + seconds(n), (A,), group=group, ordered=(A,))
+
+    await store.append([member(0), member(1), member(2), member(3, "h"), member(4)])
+    await lease(store)
+    assert await store.discard(A, accepted_before=NOON + seconds(2)) == 2
+    [second] = await lease(store)
+    assert second.event.detail["n"] == 2
+    assert await store.discard(A) == 3
+    await store.append([member(5)])
+    assert [item.event.detail["n"] for item in await lease(store)] == [5]
+
+
+def named(delivery) -> Delivery:
+    """Give a delivery as it comes back from text: with what names its lease, and nothing else."""
+    subscription, event = Subscription(*delivery.subscription), make_event({})
+    return Delivery(delivery.id, subscription, event, delivery.attempt, NOON, 0, delivery.token)
+
+
+async def test_a_lease_is_known_by_its_names(store):
+    items = [Accepted(make_event({"n": n}), NOON, (A,), group=str(n % 2), ordered=(A,)) for n in range(4)]
+    await store.append(items)
+    first, second = map(named, await lease(store, until=SOON + seconds(5)))
+    assert list(await store.extend([first], until=SOON + seconds(60))) == []
+    await store.release([second])
+    assert list(await store.settle([Delivered(first), Delivered(second)])) == [Delivered(second)]
+    assert [item.event.detail["n"] for item in await lease(store)] == [1, 2]
+
+
+async def test_a_lease_of_a_subscription_that_the_store_does_not_know_was_lost(store):
+    await store.append([accepted()])
+    [delivery] = await lease(store)
+    foreign = msgspec.structs.replace(delivery, subscription=B)
+    await store.release([foreign])
+    assert list(await store.extend([foreign], until=SOON)) == [foreign]
+    assert list(await store.settle([Delivered(foreign)])) == [Delivered(foreign)]
