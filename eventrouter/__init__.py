@@ -40,6 +40,7 @@ from eventrouter.errors import (
     PatternComplexityError,
     PatternError,
     PermanentDeliveryError,
+    QueueError,
     ResourceNotFoundError,
     ScheduleExpressionError,
     TargetTimeoutError,
@@ -52,6 +53,7 @@ from eventrouter.matching import Matcher
 from eventrouter.observability import LogObserver, Metrics, Statistics
 from eventrouter.patterns import Explanation, Finding, Pattern, lint
 from eventrouter.policy import Policy
+from eventrouter.queues import Message, Queue, QueueAttributes, QueueDepth, QueueEntry, QueueResult, RedrivePolicy
 from eventrouter.records import (
     Archived,
     ArchiveStatistics,
@@ -65,6 +67,7 @@ from eventrouter.records import (
     Observation,
     Outcome,
     Postponed,
+    QueueCounts,
     RetryAt,
     Subscription,
 )
@@ -77,6 +80,7 @@ from eventrouter.stores.memory import MemoryStore
 from eventrouter.targets.bus import BusTarget
 from eventrouter.targets.function import FunctionTarget
 from eventrouter.targets.log import JsonLinesTarget, LogTarget
+from eventrouter.targets.queue import QueueTarget
 from eventrouter.templates import TransformContext
 from eventrouter.transform import Input, InputPath, InputTransformer
 
@@ -129,6 +133,7 @@ __all__ = [
     "Matcher",
     "MemoryIdempotencyStore",
     "MemoryStore",
+    "Message",
     "Metrics",
     "MissingExtraError",
     "NotAuthorizedError",
@@ -143,7 +148,16 @@ __all__ = [
     "Policy",
     "Postponed",
     "PutResult",
+    "Queue",
+    "QueueAttributes",
+    "QueueCounts",
+    "QueueDepth",
+    "QueueEntry",
+    "QueueError",
+    "QueueResult",
+    "QueueTarget",
     "Redrive",
+    "RedrivePolicy",
     "Replay",
     "ResourceNotFoundError",
     "RetryAt",

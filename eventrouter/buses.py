@@ -35,6 +35,10 @@ class EventBuses(ABC):
         self._policies: dict[str, Policy] = {}
 
     @abstractmethod
+    def _check_target(self, target: Target) -> None:
+        """Raise `InvalidRuleError` when a router cannot have this target."""
+
+    @abstractmethod
     def _target_was_put(self, subscription: Subscription, target: Target) -> None:
         """Hear of a new or replaced target."""
 
@@ -167,10 +171,13 @@ class EventBuses(ABC):
 
         Raises:
             NotFoundError: There is no such bus or rule.
-            InvalidRuleError: Two of the targets have one id; none was added.
+            InvalidRuleError: Two of the targets have one id, or one is a queue of a router with another store; none was
+                added.
         """
         if len({target.id for target in targets}) < len(targets):
             raise InvalidRuleError(f"Two targets for rule {rule_name} have the same id", hint="give each its own")
+        for target in targets:
+            self._check_target(target)
         self._rules(event_bus_name).put_targets(rule_name, targets)
         for target in targets:
             self._target_was_put(Subscription(event_bus_name, rule_name, target.id), target)

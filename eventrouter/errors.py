@@ -8,6 +8,7 @@
     +-- InvalidEventError       ValueError     the bus cannot accept this event; `error_code` is EventBridge's
     +-- InvalidRuleError        ValueError     a rule, target, policy or rules file is not usable as written
     +-- InputTransformerError   ValueError     paths or template do not fit
+    +-- QueueError              ValueError     a queue cannot do that; `error_code` is SQS's
     +-- ScheduleExpressionError ValueError     rate(), cron() or at() not understood
     +-- NotFoundError           LookupError    no bus, rule, target or archive of that name
     +-- ConflictError                          that name is taken, or still in use
@@ -129,6 +130,22 @@ class InputTransformerError(EventRouterError, ValueError):
         return f"{located} ({self.hint})" if self.hint else located
 
 
+class QueueError(EventRouterError, ValueError):
+    """A queue cannot be as it is declared, or cannot do what it is asked for; nothing has changed.
+
+    Attributes:
+        reason: What is wrong.
+        error_code: SQS's code for it, such as `InvalidAttributeValue` or `ReceiptHandleIsInvalid`.
+    """
+
+    def __init__(self, reason: str, error_code: str = "InvalidParameterValue") -> None:
+        super().__init__(reason, error_code)
+        self.reason, self.error_code = reason, error_code
+
+    def __str__(self) -> str:
+        return f"{self.error_code}: {self.reason}"
+
+
 class ScheduleExpressionError(EventRouterError, ValueError):
     """A schedule expression, or what goes with it, is not usable as written.
 
@@ -168,7 +185,7 @@ class ScheduleExpressionError(EventRouterError, ValueError):
 
 
 class NotFoundError(EventRouterError, LookupError):
-    """There is no bus, rule, target or archive of that name."""
+    """There is no bus, rule, target, queue or archive of that name."""
 
 
 class ConflictError(EventRouterError):

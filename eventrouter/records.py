@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, Self, TypeAlias
 
 import msgspec
 
@@ -14,13 +14,28 @@ from eventrouter.retry import ExhaustedRetryCondition
 
 
 class Subscription(NamedTuple):
-    """One target of one rule: the unit that has a backlog, a concurrency limit and a dead-letter queue."""
+    """One target of one rule: the unit that has a backlog, a concurrency limit and a dead-letter queue.
+
+    A queue is one too, to a store: what waits in it waits for whoever receives from it. It has no bus and no rule.
+    """
 
     event_bus_name: str
     rule_name: str
     target_id: str
 
+    @classmethod
+    def of_queue(cls, name: str) -> Self:
+        """Give that of the queue of this name."""
+        return cls("", "", name)
+
+    @property
+    def queue_name(self) -> str | None:
+        """The queue's name; None for the target of a rule."""
+        return None if self.event_bus_name else self.target_id
+
     def __str__(self) -> str:
+        if not self.event_bus_name:
+            return f"queue {self.target_id}"
         return f"{self.event_bus_name}/{self.rule_name}/{self.target_id}"
 
 
@@ -329,21 +344,54 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """How many messages came into a queue, and where each of them is now.
+
+    Attributes:
+        sent: All of them, whether sent, put there by a rule, or moved there; duplicates do not count.
+        deleted: Those that were deleted, as whoever received them does.
+        moved: Those that were moved to another queue: a dead-letter queue, or back from one.
+        discarded: Those that were purged, or kept for as long as the queue keeps messages.
+        waiting: In the queue, in nobody's hands.
+        in_flight: Received, and neither deleted nor received again.
+    """
+
+    sent: int = 0
+    deleted: int = 0
+    moved: int = 0
+    discarded: int = 0
+    waiting: int = 0
+    in_flight: int = 0
+
+    @property
+    def is_balanced(self) -> bool:
+        """Whether every message is in exactly one place."""
+        return self.sent == self.deleted + self.moved + self.discarded + self.waiting + self.in_flight
+
+    def __add__(self, other: QueueCounts) -> QueueCounts:
+        return QueueCounts(*(getattr(self, name) + getattr(other, name) for name in QueueCounts.__slots__))
+
+
+@dataclass(frozen=True, slots=True)
 class Ledger:
-    """The account of a store: every delivery that it accepted, by subscription.
+    """The account of a store: every delivery that it accepted, by subscription, and every message, by queue.
+
+    A router's tells of the two apart; to the store itself, a queue is one of `subscriptions`.
 
     Attributes:
         events: Events accepted, those that no rule wanted included.
         subscriptions: Counts of each subscription that ever had a delivery.
-        parked: Those of them that are not declared (any more): what waits for them waits until they are.
+        parked: Those of them, and queues, that are not declared (any more): what waits for them waits until they are.
         oldest: When the oldest delivery of each was accepted that has not ended, of those that have any; empty if the
             store does not know.
+        queues: Counts of each queue that ever had a message, by its name.
     """
 
     events: int = 0
     subscriptions: Mapping[Subscription, Counts] = field(default_factory=dict)
     parked: frozenset[Subscription] = frozenset()
     oldest: Mapping[Subscription, datetime] = field(default_factory=dict)
+    queues: Mapping[str, QueueCounts] = field(default_factory=dict)
 
     @property
     def total(self) -> Counts:
@@ -352,8 +400,9 @@ class Ledger:
 
     @property
     def is_balanced(self) -> bool:
-        """Whether every accepted delivery of every subscription is in exactly one place."""
-        return all(counts.is_balanced for counts in self.subscriptions.values())
+        """Whether every accepted delivery, and every message of a queue, is in exactly one place."""
+        deliveries, messages = self.subscriptions.values(), self.queues.values()
+        return all(counts.is_balanced for counts in deliveries) and all(counts.is_balanced for counts in messages)
 
     def __str__(self) -> str:
         total = self.total
@@ -365,6 +414,20 @@ class Ledger:
             f"{total.waiting + total.in_flight} unfinished"
             + (f", {parked} of them parked" if parked else "")
             + f"; {total.retries} retries"
+            + self._told_of_queues()
+        )
+
+    def _told_of_queues(self) -> str:
+        if not self.queues:
+            return ""
+        total = sum(self.queues.values(), QueueCounts())
+        parked = sum(
+            counts.waiting for name, counts in self.queues.items() if Subscription.of_queue(name) in self.parked
+        )
+        return (
+            f"; {total.sent} messages sent to queues: {total.deleted} deleted, {total.moved} moved, "
+            f"{total.discarded} discarded, {total.waiting + total.in_flight} there"
+            + (f", {parked} of them in queues that are not declared" if parked else "")
         )
 
 

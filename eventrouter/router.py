@@ -34,6 +34,8 @@ from eventrouter.errors import (
 from eventrouter.event import Event, EventEntry
 from eventrouter.observability import Statistics
 from eventrouter.observability._statistics import survey
+from eventrouter.queues import Sending
+from eventrouter.queues._router import Queues
 from eventrouter.records import (
     Accepted,
     Delivered,
@@ -57,7 +59,7 @@ _REPORT_GRACE: Final = 5.0
 _TURN: Final = 64
 
 
-class EventRouter(EventBuses, DeadLetters, Archives, anyio.AsyncContextManagerMixin):
+class EventRouter(Queues, EventBuses, DeadLetters, Archives, anyio.AsyncContextManagerMixin):
     """Event buses, their rules, and the delivery of their events.
 
     Declare buses, rules and targets at any time; put events while inside ``async with router``. Leaving the block
@@ -364,7 +366,10 @@ class EventRouter(EventBuses, DeadLetters, Archives, anyio.AsyncContextManagerMi
         # would turn a clean shutdown into failed deliveries.
         if not self._is_open and not (self._is_entered and current_delivery() is not None):
             raise BusClosedError("The router is not running; put events inside 'async with router'.")
-        if threading.get_ident() != self._thread:
+        self._refuse_other_threads()
+
+    def _refuse_other_threads(self) -> None:
+        if self._is_entered and threading.get_ident() != self._thread:
             raise BusClosedError(
                 "The router runs in the event loop of another thread; call it there, with anyio.from_thread.run(...)."
             )
@@ -387,8 +392,11 @@ class EventRouter(EventBuses, DeadLetters, Archives, anyio.AsyncContextManagerMi
         now = self._dispatcher.clock.now()
         aftermath = Aftermath(now=now, account=self.account, region=self.region, new_id=lambda: new_ids(1)[0])
         if isinstance(outcome, Delivered):
+            sent: tuple[Accepted, ...] = ()
+            if isinstance(result, Sending):
+                sent, result = (result.accepted,), result.response
             children = self._admission.of_returned(returned_entries(result), now)
-            return Delivered(outcome.delivery, aftermath.of_success(outcome.delivery, target, result, children))
+            return Delivered(outcome.delivery, sent + aftermath.of_success(outcome.delivery, target, result, children))
         assert isinstance(result, Exception)  # noqa: S101 - the dispatcher gives what was raised
         return replace(outcome, follow_ups=aftermath.of_failure(outcome, target, result))
 
@@ -425,8 +433,8 @@ class EventRouter(EventBuses, DeadLetters, Archives, anyio.AsyncContextManagerMi
     # -- looking at it -------------------------------------------------------------------------------------------
 
     async def ledger(self) -> Ledger:
-        """Account for every delivery the store ever accepted."""
-        return replace(await self._store.ledger(), parked=self._dispatcher.parked)
+        """Account for every delivery, and every message of a queue, that the store ever accepted."""
+        return self._with_queues(await self._store.ledger())
 
     async def statistics(self) -> Statistics:
         """Say how the router is doing: its account, backlogs, pauses, rules, and metrics if it has a `Metrics`.

@@ -73,6 +73,7 @@ def test_the_tree_in_the_docstring_is_the_tree():
             "Input for target t is bad at $.Input (do)",
         ),
         (errors.MissingExtraError("YAML", "yaml"), "YAML needs the 'yaml' extra: pip install 'eventrouter[yaml]'"),
+        (errors.QueueError("Bad", "MissingParameter"), "MissingParameter: Bad"),
         (errors.HopLimitError("far"), "far"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__ + str(len(value.args)),

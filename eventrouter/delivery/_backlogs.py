@@ -40,6 +40,7 @@ class Backlogs(ABC):
     def __init__(self, store: Store) -> None:
         self.store = store
         self._targets: dict[Subscription, Target] = {}
+        self._queues: dict[Subscription, Callable[[], None]] = {}  # each with whom to wake
         self._parked: dict[Subscription, int] = {}  # what waits for subscriptions that are not declared
         self._pumps: dict[Subscription, Pump] = {}
         self._tasks: TaskGroup | None = None
@@ -138,6 +139,8 @@ class Backlogs(ABC):
                 pump.unfinished += count
                 self._unfinished += count
                 pump.wake()
+            elif subscription in self._queues:
+                self._queues[subscription]()
             elif subscription not in self._targets:
                 self._park(subscription, self._parked.get(subscription, 0) + count)
             # else it was written as the router closes, which begins with it when it is entered again
@@ -265,7 +268,9 @@ class Backlogs(ABC):
         # A pump that was made meanwhile knows what it was made for; if there is more, it is found the next time.
         self.notify({key: count for key, count in pending.items() if key in self._targets and key not in self._pumps})
         for subscription, count in pending.items():
-            if subscription not in self._targets and subscription not in self._pumps:
+            if subscription in self._queues:
+                self._queues[subscription]()
+            elif subscription not in self._targets and subscription not in self._pumps:
                 self._park(subscription, count)
 
     def _correct(self, pump: Pump, count: int, unfinished: int, ended: int) -> None:

@@ -101,6 +101,15 @@ class Dispatcher(Backlogs):
             self._replaced.append(holder(target))
             self._context.run(self._tasks.start_soon, self._close_replaced)
 
+    def put_queue(self, subscription: Subscription, wake: Callable[[], None]) -> None:
+        """Leave what waits for a subscription to others, and call *wake* when there is more: it is no work of ours."""
+        self._queues[subscription] = wake
+        self._parked.pop(subscription, None)
+
+    def remove_queue(self, subscription: Subscription) -> None:
+        """Park what comes for it from now on."""
+        del self._queues[subscription]
+
     def pause(self, subscription: Subscription) -> None:
         """Begin no attempt until `resume`; what runs goes on."""
         self._paused.add(subscription)

@@ -1,0 +1,162 @@
+"""Queues of a router: declared, found, changed, and accounted for."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from typing import Unpack
+
+from eventrouter.abc import Clock, Store, Target
+from eventrouter.delivery._dispatcher import Dispatcher
+from eventrouter.errors import ConflictError, InvalidRuleError, NotFoundError, QueueError
+from eventrouter.queues._attributes import QueueAttributes, QueueOptions
+from eventrouter.queues._queue import Queue
+from eventrouter.records import Counts, Ledger, QueueCounts, Subscription
+
+
+class Queues(ABC):
+    """What a router can do about queues. All of it also works while the router is not running."""
+
+    account: str
+    region: str
+    _store: Store
+    _dispatcher: Dispatcher
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._queues: dict[str, Queue] = {}
+
+    @abstractmethod
+    def _refuse_other_threads(self) -> None:
+        """Raise `BusClosedError` in the event loop of another thread than the router's."""
+
+    def create_queue(self, name: str, **attributes: Unpack[QueueOptions]) -> Queue:
+        """Declare a queue (SQS, `CreateQueue`). What the store holds for it from before is in it.
+
+        Args:
+            name: 1 to 80 letters, digits and `- _`; with `.fifo` at the end for a FIFO queue.
+            attributes: `visibility_timeout`, `redrive_policy` and the other attributes of `QueueAttributes`.
+
+        Returns:
+            The queue; the one of that name if it was declared with the same attributes before.
+
+        Raises:
+            ConflictError: There is one of that name with other attributes.
+            QueueError: The name or an attribute is not usable; nothing was declared.
+            NotFoundError: The redrive policy names a queue that is not declared; declare that one first.
+        """
+        wanted = QueueAttributes(name=name, **attributes)
+        existing = self._queues.get(name)
+        if existing is not None:
+            if existing.attributes != wanted:
+                raise ConflictError(f"A queue named {name} already exists with other attributes.")
+            return existing
+        self._check_redrive_policy(wanted)
+        queue = self._queues[name] = Queue(self, wanted)
+        self._dispatcher.put_queue(Subscription.of_queue(name), queue.wake)
+        return queue
+
+    def queue(self, name: str) -> Queue:
+        """Give the queue of that name. Raises `NotFoundError` when there is none."""
+        queue = self._find_queue(name)
+        if queue is None:
+            raise NotFoundError(f"The specified queue does not exist: {name}.")
+        return queue
+
+    def list_queues(self) -> list[str]:
+        """Name the queues in the order they were declared."""
+        return list(self._queues)
+
+    def set_queue_attributes(self, name: str, **attributes: Unpack[QueueOptions]) -> None:
+        """Change some attributes of a queue; the others stay (SQS, `SetQueueAttributes`).
+
+        Counts at once, for the messages that are in the queue too; those that were sent with the old delay keep it, and
+        those that were received the old visibility timeout.
+
+        Raises:
+            NotFoundError: There is no such queue, or not the one that the redrive policy names; nothing has changed.
+            QueueError: An attribute is not usable; nothing has changed.
+        """
+        queue = self.queue(name)
+        changed = replace(queue.attributes, **attributes)
+        self._check_redrive_policy(changed)
+        queue.change(changed)
+
+    def remove_queue(self, name: str) -> None:
+        """Take a queue away. Its messages stay in the store, parked, until it is declared again; `purge` it before.
+
+        Rules and targets that send to it fail with `NO_RESOURCE`; whoever waits for a message gets `NotFoundError`.
+
+        Raises:
+            NotFoundError: There is no such queue.
+            ConflictError: It is the dead-letter queue of another.
+        """
+        queue = self.queue(name)
+        for other in self._queues.values():
+            policy = other.attributes.redrive_policy
+            if policy is not None and policy.dead_letter_queue == name:
+                raise ConflictError(f"Queue {name} can't be removed since it is the dead-letter queue of {other.name}.")
+        del self._queues[name]
+        self._dispatcher.remove_queue(Subscription.of_queue(name))
+        queue.wake()
+
+    def _find_queue(self, name: str) -> Queue | None:
+        return self._queues.get(name)
+
+    @property
+    def _delivery_clock(self) -> Clock:
+        return self._dispatcher.clock
+
+    def _check_redrive_policy(self, attributes: QueueAttributes) -> None:
+        policy = attributes.redrive_policy
+        if policy is None:
+            return
+        if self.queue(policy.dead_letter_queue).attributes.is_fifo != attributes.is_fifo:
+            raise QueueError(
+                f"The dead-letter queue of {attributes.name} is {policy.dead_letter_queue}; that of a FIFO queue is a "
+                "FIFO queue, and that of a standard queue a standard one",
+                "InvalidAttributeValue",
+            )
+
+    def _check_target(self, target: Target) -> None:
+        """Refuse a target that would send messages into another store than the one its deliveries are in.
+
+        Raises:
+            InvalidRuleError: It, a destination or the dead-letter queue of it is one.
+        """
+        queue = getattr(target, "queue", None)
+        if isinstance(queue, Queue) and not queue.is_in(self._store):
+            raise InvalidRuleError(
+                f"Queue {queue.name} of target {target.id} is of a router with another store",
+                hint="use a queue of this router, or a function that sends to the other one's",
+            )
+        for other in (*target.on_success, *target.on_failure, target.dead_letter_queue):  # type: ignore[misc]
+            if isinstance(other, Target):
+                self._check_target(other)
+
+    def _with_queues(self, ledger: Ledger) -> Ledger:
+        """Tell the queues of a store's ledger from its targets, and what is parked."""
+        queues = {name: _of_queue(counts) for key, counts in ledger.subscriptions.items() if (name := key.queue_name)}
+        undeclared = {
+            Subscription.of_queue(name)
+            for name, counts in queues.items()
+            if name not in self._queues and (counts.waiting or counts.in_flight)
+        }
+        return Ledger(
+            events=ledger.events - sum(counts.sent for counts in queues.values()),  # a message is an event to a store
+            subscriptions={key: counts for key, counts in ledger.subscriptions.items() if key.queue_name is None},
+            parked=self._dispatcher.parked | undeclared,
+            oldest={key: instant for key, instant in ledger.oldest.items() if key.queue_name is None},
+            queues=queues,
+        )
+
+
+def _of_queue(counts: Counts) -> QueueCounts:
+    return QueueCounts(
+        sent=counts.accepted,
+        deleted=counts.delivered,
+        moved=counts.dead_lettered,
+        discarded=counts.dropped,
+        waiting=counts.waiting,
+        in_flight=counts.in_flight,
+    )
