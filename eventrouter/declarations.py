@@ -21,8 +21,18 @@ from eventrouter.abc import DeadLetterQueue, Target, TargetOptions
 from eventrouter.errors import InputTransformerError, InvalidRuleError, MissingExtraError, PatternError
 from eventrouter.patterns import Pattern, json_path
 from eventrouter.positions import beginning, find, members
+from eventrouter.queue_declarations import (
+    QueueDeclaration,
+    RedrivePolicyDeclaration,
+    checked_queues,
+    declare_queues,
+    find_queue,
+    with_dead_letter_queue,
+)
+from eventrouter.queues import QueueAttributes
 from eventrouter.retry import RetryPolicy
 from eventrouter.router import EventRouter
+from eventrouter.targets.queue import QueueTarget
 from eventrouter.transform import Input, InputPath, InputTransformer, TargetInput
 
 _BUS_ARN: Final = re.compile(r"arn:aws[a-z-]*:events:[^:]*:[^:]*:event-bus/(.+)")
@@ -46,6 +56,10 @@ class _InputTransformer(_Model):
     input_paths_map: dict[str, str] = {}
 
 
+class _SqsParameters(_Model):
+    message_group_id: str | None = None
+
+
 class TargetDeclaration(_Model):
     """A target as AWS writes it. What only tells AWS how to reach a service is read and not used."""
 
@@ -58,7 +72,7 @@ class TargetDeclaration(_Model):
     input_transformer: _InputTransformer | None = None
     role_arn: Any = None
     ecs_parameters: Any = None
-    sqs_parameters: Any = None
+    sqs_parameters: _SqsParameters | None = None
     kinesis_parameters: Any = None
     batch_parameters: Any = None
     run_command_parameters: Any = None
@@ -137,6 +151,7 @@ class RuleDeclaration(_Model):
 
 class _File(_Model):
     rules: list[RuleDeclaration]
+    queues: list[QueueDeclaration] = []
 
 
 #: Makes a target from its declaration.
@@ -145,19 +160,26 @@ TargetMaker = Callable[[EventRouter, TargetDeclaration], Target]
 
 @dataclass(frozen=True)
 class RulesFile:
-    """The rules of a file, each with its pattern parsed."""
+    """The rules of a file, each with its pattern parsed, and its queues."""
 
     rules: tuple[tuple[RuleDeclaration, Pattern], ...]
+    queues: tuple[QueueAttributes, ...] = ()
 
     def install(self, router: EventRouter, make_target: TargetMaker) -> None:
-        """Put all rules and targets on a router, adding the buses they name.
+        """Put all rules, targets and queues on a router, adding the buses they name.
+
+        A target whose ARN is that of a queue of the router, of the file or not, sends there; so does what a
+        `DeadLetterConfig` with such an ARN is for. All other targets are made by *make_target*.
 
         Raises:
-            InvalidRuleError: A target cannot be made, with its place in the file. Nothing has been put but buses.
+            InvalidRuleError: A target or queue cannot be made, with its place in the file. Nothing has been put but
+                buses and queues.
         """
         for name in self._buses():
             if name not in router.list_event_buses():
                 router.add_event_bus(name)
+        declare_queues(router, self.queues)
+        make_target = _with_queues(make_target)
         made = [
             [_at(f"$.Rules[{n}].Targets[{m}]", make_target, router, target) for m, target in enumerate(rule.targets)]
             for n, (rule, _) in enumerate(self.rules)
@@ -179,17 +201,23 @@ def load_rules(path: Path) -> RulesFile:
     Raises:
         InvalidRuleError, MissingExtraError, OSError: As `load_declarations`, or a pattern is wrong; says where.
     """
-    return RulesFile(tuple((rule, _pattern(index, rule)) for index, rule in enumerate(load_declarations(path))))
+    file = _load(path)
+    rules = tuple((rule, _pattern(index, rule)) for index, rule in enumerate(file.rules))
+    return RulesFile(rules, checked_queues(file.queues))
 
 
 def load_declarations(path: Path) -> tuple[RuleDeclaration, ...]:
-    """Read a rules file, JSON, TOML or YAML by its suffix, and leave its patterns unread.
+    """Read the rules of a file, JSON, TOML or YAML by its suffix, and leave their patterns unread.
 
     Raises:
         InvalidRuleError: Its syntax, a key, a value or an input is wrong, or a key is written twice; says where.
         MissingExtraError: It is YAML, and the `yaml` extra is not installed.
         OSError: It cannot be read.
     """
+    return tuple(_load(path).rules)
+
+
+def _load(path: Path) -> _File:
     document, text = _read(path)
     if isinstance(document, list):
         document = {"Rules": document}
@@ -212,7 +240,24 @@ def load_declarations(path: Path) -> tuple[RuleDeclaration, ...]:
     if text:
         for rule, written in zip(file.rules, _written_patterns(text), strict=True):
             rule.keep(written)
-    return tuple(file.rules)
+    checked_queues(file.queues)
+    return file
+
+
+def _with_queues(make_target: TargetMaker) -> TargetMaker:
+    """Give what makes targets that are queues of the router, and leaves others to *make_target*."""
+
+    def make(router: EventRouter, declared: TargetDeclaration) -> Target:
+        queue = find_queue(router, declared.arn)
+        if queue is None:
+            return with_dead_letter_queue(router, make_target(router, declared))
+        group = declared.sqs_parameters.message_group_id if declared.sqs_parameters is not None else None
+        target = QueueTarget(
+            id=declared.id, arn=declared.arn, queue=queue, message_group_id=group, **declared.options()
+        )
+        return with_dead_letter_queue(router, target)
+
+    return make
 
 
 def read_json(path: Path) -> str:
@@ -349,12 +394,15 @@ def _translated(error: pydantic.ValidationError) -> InvalidRuleError:
 
 def _keys_at(location: list[Any]) -> list[str]:
     """Name the keys that the model at a place of the file has."""
-    names: Mapping[str, type[_Model]] = {
+    names: Mapping[str, type[pydantic.BaseModel]] = {
         "Rules": RuleDeclaration,
         "Targets": TargetDeclaration,
         "RetryPolicy": _RetryPolicy,
         "DeadLetterConfig": _DeadLetterConfig,
         "InputTransformer": _InputTransformer,
+        "SqsParameters": _SqsParameters,
+        "Queues": QueueDeclaration,
+        "RedrivePolicy": RedrivePolicyDeclaration,
     }
     inner = [step for step in location if step in names]
     model = names[inner[-1]] if inner else _File
