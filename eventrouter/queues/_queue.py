@@ -6,22 +6,21 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final
 
 import anyio
 import anyio.lowlevel
 
-from eventrouter.abc import Clock, Store
 from eventrouter.delivery._workers import current_delivery
-from eventrouter.errors import NotFoundError, QueueError
+from eventrouter.errors import QueueError
 from eventrouter.queues._attributes import (
     MAXIMUM_MESSAGE_SIZE,
     MAXIMUM_VISIBILITY_TIMEOUT,
     MAXIMUM_WAIT_TIME,
-    QueueAttributes,
     check_duration,
     check_number,
 )
+from eventrouter.queues._core import QueueCore
 from eventrouter.queues._messages import (
     Body,
     Message,
@@ -34,15 +33,13 @@ from eventrouter.queues._messages import (
     size_of,
     source_of,
 )
-from eventrouter.records import Accepted, DeadLetter, DeadLettered, Delivered, Delivery, Dropped, Outcome, Subscription
+from eventrouter.records import Accepted, DeadLetter, DeadLettered, Delivered, Delivery, Dropped, Outcome
 
 logger = logging.getLogger("eventrouter.queues")
 
 MAXIMUM_BATCH: Final = 10  # messages that one call sends, receives or deletes (SQS)
 #: How often, in seconds, a receiver that waits looks whether another process has sent something.
 _LOOK_AGAIN: Final = 1.0
-#: How often messages are swept out that nobody receives, and that were kept for long enough.
-_SWEEP: Final = timedelta(minutes=1)
 #: How many seconds the store may take while a receiver is being cancelled.
 _STORE_PATIENCE: Final = 5.0
 _NOTHING: Final = timedelta(0)
@@ -68,28 +65,7 @@ class QueueDepth:
     oldest_age: timedelta | None = None
 
 
-class Host(Protocol):
-    """What queues share: their router."""
-
-    account: str
-    region: str
-    _store: Store
-
-    @property
-    def _delivery_clock(self) -> Clock:
-        """The clock of deliveries."""
-        ...
-
-    def _refuse_other_threads(self) -> None:
-        """Raise `BusClosedError` in the event loop of another thread."""
-        ...
-
-    def _find_queue(self, name: str) -> Queue | None:
-        """Give the queue of a name, None if it is not declared."""
-        ...
-
-
-class Queue:
+class Queue(QueueCore):
     """A queue of a router; `EventRouter.create_queue` makes it, and `EventRouter.queue` gives it.
 
     Messages are in the router's store. Each call is one transaction there, and a point where others have their turn and
@@ -99,36 +75,6 @@ class Queue:
     Every method that is about messages raises `NotFoundError` when the queue was removed from its router, and
     `BusClosedError` in the event loop of another thread than the router's.
     """
-
-    def __init__(self, host: Host, attributes: QueueAttributes) -> None:
-        self._host = host
-        self._attributes = attributes
-        self._subscription = Subscription.of_queue(attributes.name)
-        self._waiting: set[anyio.Event] = set()  # of receivers; one each, since they may be of different event loops
-        self._swept_at: datetime | None = None
-
-    def __repr__(self) -> str:
-        return f"<Queue {self.name}>"
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self._attributes.name
-
-    @property
-    def arn(self) -> str:
-        """Its name as AWS writes it, such as `arn:aws:sqs:local:000000000000:orders`."""
-        return f"arn:aws:sqs:{self._host.region}:{self._host.account}:{self.name}"
-
-    @property
-    def attributes(self) -> QueueAttributes:
-        """How it treats its messages; `EventRouter.set_queue_attributes` changes it."""
-        return self._attributes
-
-    @property
-    def is_declared(self) -> bool:
-        """Whether its router still has it."""
-        return self._host._find_queue(self.name) is self  # noqa: SLF001 - a router's queues are parts of it
 
     # -- sending -------------------------------------------------------------------------------------------------
 
@@ -251,29 +197,36 @@ class Queue:
 
     async def _take(self, maximum: int, hidden: timedelta) -> list[Delivery]:
         """Lease what can be received now, and end what has been here for long enough."""
-        store = self._host._store  # noqa: SLF001
         taken: list[Delivery] = []
-        # Shielded, since what was leased has to arrive here in order to be handed back.
-        with anyio.fail_after(_STORE_PATIENCE, shield=True):
-            while len(taken) < maximum:
-                now = self.now()
-                leased = await store.lease(self._subscription, maximum - len(taken), now=now, until=now + hidden)
-                ends = [outcome for delivery in leased if (outcome := self._end_of(delivery, now)) is not None]
-                ended = {outcome.delivery.id for outcome in ends}
-                taken += [delivery for delivery in leased if delivery.id not in ended]
-                if not ends:
-                    break
-                await self._settle(ends)
-                if not hidden:
-                    break  # what was taken could be taken once more
         try:
+            # Shielded, since what was leased has to arrive here in order to be handed back.
+            with anyio.fail_after(_STORE_PATIENCE, shield=True):
+                await self._lease(taken, maximum, hidden)
             await anyio.lowlevel.checkpoint_if_cancelled()
         except BaseException:
             with anyio.move_on_after(_STORE_PATIENCE, shield=True):
-                await store.release(taken)
+                await self._host._store.release(taken)  # noqa: SLF001
             self.wake()
             raise
         return taken
+
+    async def _lease(self, taken: list[Delivery], maximum: int, hidden: timedelta) -> None:
+        while True:  # what ends makes room for more
+            now = self.now()
+            leased = await self._host._store.lease(  # noqa: SLF001
+                self._subscription, maximum - len(taken), now=now, until=now + hidden
+            )
+            ends = [outcome for delivery in leased if (outcome := self._end_of(delivery, now)) is not None]
+            ended = {outcome.delivery.id for outcome in ends}
+            taken += [delivery for delivery in leased if delivery.id not in ended]
+            if not ends:
+                break
+            await self._settle(ends)
+            for end in ends:
+                if isinstance(end, DeadLettered):
+                    _warn_of(end)
+            if not hidden:
+                break  # what was taken could be taken once more
 
     def _end_of(self, delivery: Delivery, now: datetime) -> Dropped | DeadLettered | None:
         """Say how a message ends that was leased; None if it goes to the receiver."""
@@ -282,19 +235,10 @@ class Queue:
         policy = self._attributes.redrive_policy
         if policy is None or delivery.attempt <= policy.maximum_receive_count:
             return None
-        queue = self._host._find_queue(policy.dead_letter_queue)  # noqa: SLF001
-        if queue is None:
-            return None  # a router does not remove it; whoever receives the message again loses nothing
-        logger.warning(
-            "Message %s of queue %s was received %d times and is moved to %s",
-            delivery.event.id,
-            self.name,
-            policy.maximum_receive_count,
-            queue.name,
-        )
+        queue = self._host.queue(policy.dead_letter_queue)  # there is one as long as a policy names it
         return self._move(delivery, queue, now, source=self.name)
 
-    def _move(self, delivery: Delivery, to: Queue, now: datetime, *, source: str | None) -> DeadLettered:
+    def _move(self, delivery: Delivery, to: QueueCore, now: datetime, *, source: str | None) -> DeadLettered:
         letter = DeadLetter(
             queue=to.name,
             event=delivery.event,
@@ -314,10 +258,7 @@ class Queue:
         """End messages, and wake whoever waits for those that come after them, or were moved."""
         stale = await self._host._store.settle(outcomes)  # noqa: SLF001
         self.wake()
-        for name in {outcome.dead_letter.queue for outcome in outcomes if isinstance(outcome, DeadLettered)}:
-            queue = self._host._find_queue(name)  # noqa: SLF001
-            if queue is not None:
-                queue.wake()
+        self._host._notify([item for outcome in outcomes for item in _follow_ups(outcome)])  # noqa: SLF001
         return stale
 
     # -- what was received ---------------------------------------------------------------------------------------
@@ -426,7 +367,7 @@ class Queue:
         await self._begin()
         return await self._host._store.discard(self._subscription)  # noqa: SLF001
 
-    async def redrive(self, to: Queue | None = None) -> int:
+    async def redrive(self, to: QueueCore | None = None) -> int:
         """Move what is visible in a dead-letter queue back to where it came from (SQS, `StartMessageMoveTask`).
 
         Messages that arrive meanwhile stay, and so do those that nobody has moved here, or from a queue that is not
@@ -442,7 +383,7 @@ class Queue:
             QueueError: `InvalidParameterValue`: *to* is this queue, is of the other kind or of another router.
         """
         if to is not None:
-            self.check_may_move(to)
+            self._check_may_move(to)
         left = (await self.depth()).visible
         count = 0
         kept: list[Delivery] = []
@@ -463,51 +404,13 @@ class Queue:
                 await self._host._store.release(kept)  # noqa: SLF001
         return count
 
-    def check_may_move(self, to: Queue) -> None:
+    def _check_may_move(self, to: QueueCore) -> None:
         """Refuse to move messages to a queue that cannot have them, with `QueueError`."""
-        if to is self or to._host is not self._host or to.attributes.is_fifo != self._attributes.is_fifo:
+        if to is self or to._host is not self._host or to.attributes.is_fifo != self._attributes.is_fifo:  # noqa: SLF001
             raise QueueError(
                 f"Messages of queue {self.name} cannot be moved to queue {to.name}; name another "
                 f"{'FIFO' if self._attributes.is_fifo else 'standard'} queue of the same router."
             )
-
-    # -- for its router and targets ------------------------------------------------------------------------------
-
-    def is_in(self, store: Store) -> bool:
-        """Say whether its messages are in that store."""
-        return self._host._store is store  # noqa: SLF001
-
-    def change(self, attributes: QueueAttributes) -> None:
-        """Treat messages so from now on."""
-        self._attributes = attributes
-        self.wake()
-
-    def wake(self) -> None:
-        """Let those look again who wait for a message."""
-        for woken in self._waiting:
-            woken.set()
-
-    async def sweep(self, *, at_once: bool = False) -> None:
-        """Discard what was kept for long enough and never received, unless that was done a minute ago."""
-        now = self.now()
-        if at_once or self._swept_at is None or now - self._swept_at >= _SWEEP:
-            self._swept_at = now
-            kept_since = now - self._attributes.message_retention_period
-            await self._host._store.discard(self._subscription, accepted_before=kept_since + timedelta.resolution)  # noqa: SLF001
-
-    def now(self) -> datetime:
-        """Give the present, by the clock of deliveries."""
-        return self._host._delivery_clock.now()  # noqa: SLF001
-
-    async def _begin(self) -> None:
-        """Let others have their turn, since a store may not; then see whether the queue can be used."""
-        await anyio.lowlevel.checkpoint()
-        self._check()
-
-    def _check(self) -> None:
-        self._host._refuse_other_threads()  # noqa: SLF001
-        if not self.is_declared:
-            raise NotFoundError(f"The specified queue does not exist: {self.name}.")
 
 
 def _check_batch(entries: Sequence[object]) -> None:
@@ -518,6 +421,20 @@ def _check_batch(entries: Sequence[object]) -> None:
             f"Maximum number of entries per request are {MAXIMUM_BATCH}. You have sent {len(entries)}.",
             "TooManyEntriesInBatchRequest",
         )
+
+
+def _follow_ups(outcome: Outcome) -> Sequence[Accepted]:
+    return outcome.follow_ups if isinstance(outcome, DeadLettered) else ()
+
+
+def _warn_of(end: DeadLettered) -> None:
+    logger.warning(
+        "Message %s of %s was received %d times, and was moved to queue %s",
+        end.delivery.event.id,
+        end.delivery.subscription,
+        end.delivery.attempt - 1,
+        end.dead_letter.queue,
+    )
 
 
 def _refusal(error: QueueError) -> QueueResult:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Unpack
 
 from eventrouter.abc import Clock, Store, Target
-from eventrouter.delivery._dispatcher import Dispatcher
+from eventrouter.delivery._dispatcher import Dispatcher, count_deliveries
 from eventrouter.errors import ConflictError, InvalidRuleError, NotFoundError, QueueError
 from eventrouter.queues._attributes import QueueAttributes, QueueOptions
 from eventrouter.queues._queue import Queue
-from eventrouter.records import Counts, Ledger, QueueCounts, Subscription
+from eventrouter.records import Accepted, Counts, Ledger, QueueCounts, Subscription
 
 
 class Queues(ABC):
@@ -102,6 +103,9 @@ class Queues(ABC):
 
     def _find_queue(self, name: str) -> Queue | None:
         return self._queues.get(name)
+
+    def _notify(self, accepted: Sequence[Accepted]) -> None:
+        self._dispatcher.notify(count_deliveries(accepted))
 
     @property
     def _delivery_clock(self) -> Clock:

@@ -402,7 +402,7 @@ async def test_a_message_that_was_received_too_often_is_moved(caplog):
     [moved] = await dead.receive()
     assert (moved.message_id, moved.body, moved.receive_count, moved.sent_at) == (sent.message_id, b"poison", 1, EPOCH)
     assert (moved.attributes, moved.message_group_id, moved.dead_letter_source) == ({"a": "b"}, "tenant", "jobs")
-    assert f"Message {sent.message_id} of queue jobs was received 2 times and is moved to dead" in caplog.text
+    assert f"Message {sent.message_id} of queue jobs was received 2 times, and was moved to queue dead" in caplog.text
     assert await counts(queue) == QueueCounts(sent=3, deleted=1, moved=1, in_flight=1)
     assert await counts(dead) == QueueCounts(sent=1, in_flight=1)
     assert await router.dead_letters() == []
@@ -589,3 +589,28 @@ async def test_another_threads_event_loop_is_refused():
         thread.start()
         thread.join()
     assert len(raised) == 1
+
+
+async def test_a_store_that_fails_while_messages_end_gives_the_others_back():
+    class Fragile(MemoryStore):
+        async def settle(self, outcomes):
+            if failing.pop():
+                raise OSError("no space")
+            return await super().settle(outcomes)
+
+    failing = [False, True]
+    router = EventRouter(Fragile(), clock=LoopClock())
+    dead = make_queue("dead", router)
+    queue = make_queue("jobs", router, redrive_policy=RedrivePolicy("dead", 1))
+    await queue.send("poison")
+    await queue.receive(visibility_timeout=NOW)
+    await queue.send("good")
+    with pytest.raises(OSError, match="no space"):
+        await queue.receive(10)
+    [message] = await queue.receive(10)
+    assert (message.body, message.receive_count) == ("good", 1)
+    await queue.delete(message)
+    await anyio.sleep(30)
+    failing.append(False)
+    assert await take(queue) == []
+    assert await take(dead) == ["poison"]

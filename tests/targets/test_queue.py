@@ -177,7 +177,7 @@ async def test_a_message_that_is_too_large_is_a_dead_letter():
 
 
 async def test_a_queue_that_is_gone_is_a_dead_letter():
-    router, queue = router_with()
+    router, _ = router_with()
     router.remove_queue("jobs")
     await put(router)
     [letter] = await router.dead_letters()
