@@ -171,8 +171,8 @@ class EventBuses(ABC):
 
         Raises:
             NotFoundError: There is no such bus or rule.
-            InvalidRuleError: Two of the targets have one id, or one is a queue of a router with another store; none was
-                added.
+            InvalidRuleError: Two of the targets have one id, one is a queue of a router with another store, or a
+                `DeadLetterQueue` is called as a queue is; none was added.
         """
         if len({target.id for target in targets}) < len(targets):
             raise InvalidRuleError(f"Two targets for rule {rule_name} have the same id", hint="give each its own")

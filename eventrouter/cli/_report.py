@@ -126,6 +126,8 @@ def print_summary(console: Console, tally: Tally, rules: Sequence[Rule], ledger:
         f"{total.accepted} deliveries: {total.delivered} delivered, {total.dead_lettered} dead-lettered, "
         f"{_unfinished(total)} unfinished; {total.retries} retries"
     )
+    for name, counts in ledger.queues.items():
+        console.print(f"queue {name}: {counts.waiting} message{'s' * (counts.waiting != 1)}")
 
 
 def _rules_table(rules: Sequence[Rule], ledger: Ledger) -> Table:

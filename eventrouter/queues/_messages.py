@@ -294,8 +294,8 @@ def _kept(delivery: Delivery) -> _Kept:
 def _body(body: Body) -> str | bytes:
     if body is None or body in ("", b""):
         raise QueueError("The request must contain the parameter MessageBody.", "MissingParameter")
-    if isinstance(body, bytes):
-        return body
+    if isinstance(body, bytes | bytearray | memoryview):
+        return bytes(body)
     if isinstance(body, str):
         _check_text(body)
         return body

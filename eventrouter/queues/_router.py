@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Unpack
 
-from eventrouter.abc import Clock, Store, Target
+from eventrouter.abc import Clock, DeadLetterQueue, Store, Target
 from eventrouter.delivery._dispatcher import Dispatcher, count_deliveries
 from eventrouter.errors import ConflictError, InvalidRuleError, NotFoundError, QueueError
 from eventrouter.queues._attributes import QueueAttributes, QueueOptions
@@ -42,7 +42,7 @@ class Queues(ABC):
             The queue; the one of that name if it was declared with the same attributes before.
 
         Raises:
-            ConflictError: There is one of that name with other attributes.
+            ConflictError: There is one of that name with other attributes, or a target's `DeadLetterQueue` has it.
             QueueError: The name or an attribute is not usable; nothing was declared.
             NotFoundError: The redrive policy names a queue that is not declared; declare that one first.
         """
@@ -52,6 +52,9 @@ class Queues(ABC):
             if existing.attributes != wanted:
                 raise ConflictError(f"A queue named {name} already exists with other attributes.")
             return existing
+        for subscription, target in self._dispatcher.targets.items():
+            if isinstance(target.dead_letter_queue, DeadLetterQueue) and target.dead_letter_queue.name == name:
+                raise ConflictError(f"{name} is the name of a DeadLetterQueue, that of {subscription}.")
         self._check_redrive_policy(wanted)
         queue = self._queues[name] = Queue(self, wanted)
         self._dispatcher.put_queue(Subscription.of_queue(name), queue.wake)
@@ -123,16 +126,23 @@ class Queues(ABC):
             )
 
     def _check_target(self, target: Target) -> None:
-        """Refuse a target that would send messages into another store than the one its deliveries are in.
+        """Refuse a target that sends messages into another store than the one its deliveries are in, or none.
 
         Raises:
-            InvalidRuleError: It, a destination or the dead-letter queue of it is one.
+            InvalidRuleError: It, a destination or the dead-letter queue of it is one; or its dead letters would be kept
+                under the name of a queue, where no receiver finds them.
         """
         queue = getattr(target, "queue", None)
         if isinstance(queue, Queue) and not queue.is_in(self._store):
             raise InvalidRuleError(
                 f"Queue {queue.name} of target {target.id} is of a router with another store",
                 hint="use a queue of this router, or a function that sends to the other one's",
+            )
+        letters = target.dead_letter_queue
+        if isinstance(letters, DeadLetterQueue) and letters.name in self._queues:
+            raise InvalidRuleError(
+                f"dead_letter_queue of target {target.id} is called {letters.name}, as a queue is, but is none",
+                hint=f"use a QueueTarget for {letters.name}, or another name",
             )
         for other in (*target.on_success, *target.on_failure, target.dead_letter_queue):  # type: ignore[misc]
             if isinstance(other, Target):

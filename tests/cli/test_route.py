@@ -109,6 +109,19 @@ def test_what_fails_is_kept_in_a_file_and_told_by_the_exit_code(files):
     assert letter["attributes"]["ERROR_MESSAGE"] == "ValueError: unlucky"
 
 
+def test_what_is_in_queues_is_summed_up(files):
+    rules = {
+        "Rules": RULES["Rules"],
+        "Queues": [{"QueueName": "failed"}],
+    }
+    (files / "rules.json").write_text(json.dumps(rules))
+    result = route("--functions", "functions.py", lines=[event(2), event(13)])
+    assert result.exit_code == 1
+    assert result.stdout.endswith(
+        "5 deliveries: 4 delivered, 1 dead-lettered, 0 unfinished; 0 retries\nqueue failed: 1 message\n"
+    )
+
+
 def test_retries_are_printed_with_their_wait(files):
     rules = json.loads(json.dumps(RULES))
     rules["Rules"][0]["Targets"][1]["RetryPolicy"] = {"MaximumRetryAttempts": 1, "MaximumEventAgeInSeconds": 60}

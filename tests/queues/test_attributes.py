@@ -4,9 +4,18 @@ from datetime import timedelta
 
 import pytest
 
-from eventrouter import ConflictError, EventRouter, NotFoundError, QueueAttributes, QueueError, RedrivePolicy
+from eventrouter import (
+    ConflictError,
+    DeadLetterQueue,
+    EventRouter,
+    InvalidRuleError,
+    NotFoundError,
+    QueueAttributes,
+    QueueError,
+    RedrivePolicy,
+)
 from tests.queues.support import refused
-from tests.support import seconds
+from tests.support import Scripted, make_router, seconds
 
 
 def test_the_defaults_are_those_of_sqs():
@@ -107,6 +116,20 @@ def test_a_dead_letter_queue_is_there_first_and_of_the_same_kind():
     router.remove_queue("dlq")
     with pytest.raises(NotFoundError):
         router.remove_queue("dlq")
+
+
+def test_a_dead_letter_queue_of_dead_letters_is_not_called_as_a_queue_is():
+    router = make_router(Scripted(id="t", dead_letter_queue=DeadLetterQueue("letters")))
+    with pytest.raises(ConflictError, match="letters is the name of a DeadLetterQueue, that of default/r/t"):
+        router.create_queue("letters")
+    router.create_queue("jobs")
+    for target in (
+        Scripted(id="u", dead_letter_queue=DeadLetterQueue("jobs")),
+        Scripted(id="u", on_failure=Scripted(id="v", dead_letter_queue=DeadLetterQueue("jobs"))),
+    ):
+        with pytest.raises(InvalidRuleError, match="use a QueueTarget for jobs, or another name"):
+            router.put_targets("r", [target])
+    assert [target.id for target in router.list_targets("r")] == ["t"]
 
 
 def test_attributes_change_one_by_one_or_not_at_all():

@@ -46,6 +46,8 @@ async def test_text_and_bytes_arrive_as_they_were_sent(body):
 
 async def test_anything_else_arrives_as_json():
     queue = make_queue()
+    await queue.send(bytearray(b"but bytes"))
+    assert await take(queue) == [b"but bytes"]
     await queue.send({"id": 7, "items": ["ä"]})
     [message] = await queue.receive()
     assert message.body == '{"id":7,"items":["ä"]}'
