@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import anyio
-import anyio.lowlevel
 import pytest
 
 from eventrouter import (
@@ -317,11 +316,11 @@ async def test_a_replay_that_the_store_fails_says_so():
 
         async def append(self, accepted):
             if self.fails:
-                await anyio.lowlevel.checkpoint()
+                await looked.wait()
                 raise OSError("disk full")
             return await super().append(accepted)
 
-    store = Failing()
+    store, looked = Failing(), anyio.Event()
     router = archiving_router(Scripted(id="t"), store=store)
     seen = []
     async with router:
@@ -330,7 +329,10 @@ async def test_a_replay_that_the_store_fails_says_so():
         store.fails = True
 
         async def look():
-            seen.extend(router.running_replays())
+            while not seen:
+                await anyio.sleep(1)
+                seen.extend(router.running_replays())
+            looked.set()
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(look)

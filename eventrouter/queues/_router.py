@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Unpack
 
 from eventrouter.abc import Clock, DeadLetterQueue, Store, Target
-from eventrouter.delivery._dispatcher import Dispatcher, count_deliveries
+from eventrouter.delivery._backlogs import count_deliveries
+from eventrouter.delivery._dispatcher import Dispatcher
 from eventrouter.errors import ConflictError, InvalidRuleError, NotFoundError, QueueError
 from eventrouter.queues._attributes import QueueAttributes, QueueOptions
 from eventrouter.queues._queue import Queue
