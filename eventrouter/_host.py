@@ -29,7 +29,7 @@ class Host:
         self._opened = anyio.Event()
         self._close = anyio.Event()
         self._closed = anyio.Event()
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
 
     @property
     def is_closed(self) -> bool:
@@ -59,8 +59,10 @@ class Host:
             async with self._manager:
                 self._opened.set()
                 await self._close.wait()
-        except Exception as error:  # noqa: BLE001 - raised by `open` or `close`, in the task that waits for it
-            self._error = error
+        except anyio.get_cancelled_exc_class():  # with its event loop
+            raise
+        except BaseException as error:  # noqa: BLE001 - raised by `open` or `close`, in the task that waits for it;
+            self._error = error  # raised here, trio would take it for a fault of its own
         finally:
             self._opened.set()
             self._closed.set()

@@ -39,6 +39,10 @@ class EventBuses(ABC):
         """Raise `InvalidRuleError` when a router cannot have this target."""
 
     @abstractmethod
+    def _refuse_elsewhere(self) -> None:
+        """Raise `BusClosedError` when the router runs in another event loop."""
+
+    @abstractmethod
     def _target_was_put(self, subscription: Subscription, target: Target) -> None:
         """Hear of a new or replaced target."""
 
@@ -173,7 +177,9 @@ class EventBuses(ABC):
             NotFoundError: There is no such bus or rule.
             InvalidRuleError: Two of the targets have one id, one is a queue of a router with another store, or a
                 `DeadLetterQueue` is called as a queue is; none was added.
+            BusClosedError: The router runs in another event loop, or thread; none was added.
         """
+        self._refuse_elsewhere()
         if len({target.id for target in targets}) < len(targets):
             raise InvalidRuleError(f"Two targets for rule {rule_name} have the same id", hint="give each its own")
         for target in targets:
@@ -187,7 +193,9 @@ class EventBuses(ABC):
 
         Raises:
             NotFoundError: There is no such bus, rule or target; none was removed.
+            BusClosedError: The router runs in another event loop, or thread; none was removed.
         """
+        self._refuse_elsewhere()
         self._rules(event_bus_name).remove_targets(rule_name, ids)
         for id in ids:
             self._target_was_removed(Subscription(event_bus_name, rule_name, id))

@@ -35,7 +35,8 @@ class DeadLetters(ABC):
 
     Methods take criteria by keyword, and mean the letters that meet all of them, or all letters without any; see
     `DeadLetterFilter`. They read a store page by page, so that it may hold more letters than memory does. All but
-    `redrive` also work while the router is not running.
+    `redrive` also work while the router is not running; while it runs, all raise `BusClosedError` in another event
+    loop.
     """
 
     _clock: Clock
@@ -49,6 +50,10 @@ class DeadLetters(ABC):
     @abstractmethod
     def _is_declared(self, subscription: Subscription) -> bool:
         """Say whether there is such a target now."""
+
+    @abstractmethod
+    def _refuse_elsewhere(self) -> None:
+        """Raise `BusClosedError` when the router runs in another event loop."""
 
     @abstractmethod
     def _refuse_when_closed(self) -> None:
@@ -109,6 +114,7 @@ class DeadLetters(ABC):
             InvalidEventError: `MalformedDetail`: the detail is not a JSON object; nothing has changed.
             NotFoundError: There is no such letter, or no longer.
         """
+        self._refuse_elsewhere()
         encoded = msgspec.Raw(encode_detail(detail))
         found = await self._store.dead_letters(after=id - 1, limit=1)
         if found and found[0].id == id:
@@ -201,6 +207,7 @@ class DeadLetters(ABC):
 
     async def _pages(self, wanted: DeadLetterFilter, after: int = 0) -> AsyncGenerator[list[DeadLetter]]:
         """Give the letters that are meant, a page at a time."""
+        self._refuse_elsewhere()
         first, last = wanted.id_range
         after = max(after, first - 1)
         while after < last and (page := await self._store.dead_letters(queue=wanted.queue, after=after, limit=_PAGE)):

@@ -126,7 +126,8 @@ class EventRouter(Queues, EventBuses, DeadLetters, Archives, anyio.AsyncContextM
         self._subscribers = Subscribers(self._dispatcher)
         self._is_entered = False
         self._is_open = False
-        self._thread = 0  # whose event loop it runs in
+        self._loop: object = None  # that it runs in
+        self._thread = 0
         self._host: Host | None = None
         self._put_since_turn = 0
 
@@ -140,7 +141,9 @@ class EventRouter(Queues, EventBuses, DeadLetters, Archives, anyio.AsyncContextM
 
         Raises:
             ConflictError: The router is running.
+            BusClosedError: It is running in another event loop.
         """
+        self._refuse_elsewhere()
         if self._is_entered or (self._host is not None and not self._host.is_closed):
             raise ConflictError("The router is running.")
         self._host = host = Host(self)
@@ -154,7 +157,14 @@ class EventRouter(Queues, EventBuses, DeadLetters, Archives, anyio.AsyncContextM
         """Close a router that `start` has opened, as leaving ``async with router`` does; any task may call this.
 
         Does nothing when it is closed. Cancelled, it goes on closing in the background.
+
+        Raises:
+            BusClosedError: The router runs in another event loop.
+            ConflictError: A handler of the router's calls it, which would wait for itself.
+            Exception: What ended the router before, or went wrong as it closed.
         """
+        self._refuse_elsewhere()
+        self._refuse_to_wait_for_itself("aclose")
         if self._host is not None:
             host = self._host
             try:
@@ -166,6 +176,7 @@ class EventRouter(Queues, EventBuses, DeadLetters, Archives, anyio.AsyncContextM
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
         self._is_entered = True
+        self._loop = anyio.lowlevel.current_token()
         self._thread = threading.get_ident()
         error: Exception | None = None
         try:
@@ -180,13 +191,25 @@ class EventRouter(Queues, EventBuses, DeadLetters, Archives, anyio.AsyncContextM
                 with anyio.move_on_after(self.drain_timeout.total_seconds()):
                     await self._dispatcher.settle_down(paused=False)  # 2. drain
             # 3. cancel: leaving the dispatcher hands back what is still in flight
-        finally:
-            self._is_entered = False
-            with anyio.move_on_after(_REPORT_GRACE, shield=True):
-                self.closing_report = await self.ledger()  # 4. report
-                logger.info("Closed: %s", self.closing_report)
+        except BaseException:
+            await self._report(is_failing=True)
+            raise
+        await self._report(is_failing=error is not None)
         if error is not None:
             raise error
+
+    async def _report(self, *, is_failing: bool) -> None:
+        """Account for everything as the last phase; what goes wrong must not take the place of an exception before."""
+        self._is_entered = False
+        self.closing_report = None
+        with anyio.move_on_after(_REPORT_GRACE, shield=True):
+            try:
+                self.closing_report = await self.ledger()  # 4. report
+                logger.info("Closed: %s", self.closing_report)
+            except Exception:
+                if not is_failing:
+                    raise
+                logger.exception("The closing report could not be made")
 
     # -- putting events ------------------------------------------------------------------------------------------
 
@@ -219,8 +242,8 @@ class EventRouter(Queues, EventBuses, DeadLetters, Archives, anyio.AsyncContextM
         Raises:
             InvalidEventError: `ValidationException`: not a list of 1 to 100 entries, or more than 256 KiB in those that
                 are not refused. None was accepted.
-            BusClosedError: The router is not running, or in the event loop of another thread. While it closes, handlers
-                may put events until deliveries are cancelled.
+            BusClosedError: The router is not running, has ended by a failure, or runs in another event loop. While it
+                closes, handlers may put events until deliveries are cancelled.
         """
         check_is_list(entries, "entries")
         tracing = self._dispatcher.tracing
@@ -365,13 +388,35 @@ class EventRouter(Queues, EventBuses, DeadLetters, Archives, anyio.AsyncContextM
         # While the router drains, only its own deliveries may still cause events: refusing a handler's child events
         # would turn a clean shutdown into failed deliveries.
         if not self._is_open and not (self._is_entered and current_delivery() is not None):
+            self._refuse_after_failure()
             raise BusClosedError("The router is not running; put events inside 'async with router'.")
-        self._refuse_other_threads()
+        self._refuse_elsewhere()
 
-    def _refuse_other_threads(self) -> None:
-        if self._is_entered and threading.get_ident() != self._thread:
+    def _refuse_after_failure(self) -> None:
+        if self._dispatcher.failure is not None:
             raise BusClosedError(
-                "The router runs in the event loop of another thread; call it there, with anyio.from_thread.run(...)."
+                "The router has ended by a failure, which is in the log."
+            ) from self._dispatcher.failure
+
+    def _refuse_elsewhere(self) -> None:
+        """Raise `BusClosedError` when the router runs in another event loop than the caller, or than none."""
+        if not self._is_entered:
+            return
+        try:
+            is_here = anyio.lowlevel.current_token() == self._loop
+        except RuntimeError:  # outside of any task: in a callback of the loop perhaps, or in a thread without one
+            is_here = threading.get_ident() == self._thread
+        if not is_here:
+            raise BusClosedError(
+                "The router runs in another event loop, and belongs to that. Enter it in this one instead; or if it is "
+                "one of another thread, call it there, with anyio.from_thread.run(...)."
+            )
+
+    def _refuse_to_wait_for_itself(self, method: str) -> None:
+        delivery = current_delivery()
+        if delivery is not None and self._dispatcher.is_attempting(delivery):
+            raise ConflictError(
+                f"{method}() in a handler would wait for the handler itself; call it in a task outside of all handlers."
             )
 
     # -- what follows from deliveries ----------------------------------------------------------------------------
@@ -415,7 +460,9 @@ class EventRouter(Queues, EventBuses, DeadLetters, Archives, anyio.AsyncContextM
 
         Raises:
             NotFoundError: There is no such bus, rule or target.
+            BusClosedError: The router runs in another event loop.
         """
+        self._refuse_elsewhere()
         self._dispatcher.pause(self._subscription(rule_name, target_id, event_bus_name))
 
     def resume_target(self, rule_name: str, target_id: str, *, event_bus_name: str = DEFAULT_BUS) -> None:
@@ -423,6 +470,7 @@ class EventRouter(Queues, EventBuses, DeadLetters, Archives, anyio.AsyncContextM
 
         A target whose `maximum_concurrency` is 0 is not paused by `pause_target`, but by that.
         """
+        self._refuse_elsewhere()
         self._dispatcher.resume(self._subscription(rule_name, target_id, event_bus_name))
 
     def _subscription(self, rule_name: str, target_id: str, event_bus_name: str) -> Subscription:
@@ -433,7 +481,12 @@ class EventRouter(Queues, EventBuses, DeadLetters, Archives, anyio.AsyncContextM
     # -- looking at it -------------------------------------------------------------------------------------------
 
     async def ledger(self) -> Ledger:
-        """Account for every delivery, and every message of a queue, that the store ever accepted."""
+        """Account for every delivery, and every message of a queue, that the store ever accepted.
+
+        Raises:
+            BusClosedError: The router runs in another event loop.
+        """
+        self._refuse_elsewhere()
         return self._with_queues(await self._store.ledger())
 
     async def statistics(self) -> Statistics:
@@ -449,8 +502,15 @@ class EventRouter(Queues, EventBuses, DeadLetters, Archives, anyio.AsyncContextM
         """Wait until at most *unfinished* deliveries have not ended, retries and those of paused targets included.
 
         For tests, for scripts that put events and leave, and for feeding a router no faster than it delivers.
+
+        Raises:
+            BusClosedError: The router runs in another event loop, or has ended by a failure.
+            ConflictError: A handler of the router's calls it, which would wait for itself.
         """
+        self._refuse_elsewhere()
+        self._refuse_to_wait_for_itself("settle_down")
         await self._dispatcher.settle_down(unfinished)
+        self._refuse_after_failure()
 
 
 def _open_store(store: str | Store) -> Store:

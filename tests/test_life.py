@@ -1,5 +1,7 @@
 """Who may open, use and close a router."""
 
+import asyncio
+import contextvars
 import threading
 
 import anyio
@@ -8,7 +10,7 @@ import anyio.to_thread
 import pytest
 
 from eventrouter import BusClosedError, ConflictError
-from tests.support import Scripted, make_router, order
+from tests.support import Scripted, make_event, make_router, order
 from tests.virtual_time import real_time_backends
 
 
@@ -123,3 +125,191 @@ async def test_what_goes_wrong_as_a_router_closes_is_said_by_aclose():
     router._store.ledger = fail
     with pytest.raises(OSError, match="no such disk"):
         await router.aclose()
+
+
+# -- one event loop ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_router_says_so_when_another_loop_of_the_same_thread_uses_it(backend):
+    """As fixtures and tests with a loop each do: the router is left open in one, and used in the next."""
+    router = make_router(Scripted(id="t"), clock=None)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(router.start())
+
+    async def use():
+        calls = [
+            lambda: router.put_events([order()]),
+            lambda: router.forward_events([make_event()]),
+            router.settle_down,
+            router.ledger,
+            router.statistics,
+            router.redrive,
+            router.dead_letters,
+            router.group_dead_letters,
+            router.purge_dead_letters,
+            lambda: router.edit_dead_letter(1, detail={}),
+            router.start,
+            router.aclose,
+        ]
+        for call in calls:
+            with pytest.raises(BusClosedError, match="another event loop"):
+                await call()
+        for change in (
+            lambda: router.pause_target("r", "t"),
+            lambda: router.resume_target("r", "t"),
+            lambda: router.put_targets("r", [Scripted(id="u")]),
+            lambda: router.remove_targets("r", ["t"]),
+        ):
+            with pytest.raises(BusClosedError, match="another event loop"):
+                change()
+
+    anyio.run(use, backend=backend)
+    assert [target.id for target in router.list_targets("r")] == ["t"]
+    loop.run_until_complete(router.aclose())
+    loop.close()
+    anyio.run(router.ledger, backend=backend)  # it is closed, and belongs to nobody
+    anyio.run(router.start, backend="asyncio")
+
+
+@pytest.mark.parametrize("anyio_backend", real_time_backends(), ids=lambda backend: backend[0])
+async def test_a_thread_without_a_loop_changes_no_targets_while_the_router_runs():
+    router = make_router(Scripted(id="t"), clock=None)
+
+    def change():
+        router.put_targets("r", [Scripted(id="u")])
+
+    await anyio.to_thread.run_sync(change)
+    async with router:
+        with pytest.raises(BusClosedError, match="another event loop"):
+            await anyio.to_thread.run_sync(change)
+
+
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {})], ids=["asyncio"])
+async def test_a_callback_of_the_loop_may_pause_a_target():
+    router = make_router(Scripted(id="t"), clock=None)
+    async with router:
+        loop = asyncio.get_running_loop()
+        context = contextvars.Context()  # without the trace of any task or backend
+        loop.call_soon(lambda: router.pause_target("r", "t"), context=context)
+        await anyio.sleep(0.01)
+        assert router._dispatcher._paused
+
+
+# -- an end that nobody asked for ----------------------------------------------------------------------------------
+
+
+class Fatal(BaseException):
+    """What no handler is expected to raise."""
+
+
+async def test_a_router_that_ends_by_a_failure_says_so_at_once_and_takes_nothing_more(caplog):
+    router = make_router(Scripted(id="t", script=[Fatal("bug")]))
+    await router.start()
+    await router.put_events([order()])
+    await anyio.sleep(1)
+    assert "Deliveries have ended by a failure" in caplog.text
+    assert "Fatal: bug" in caplog.text
+    for call in (lambda: router.put_events([order()]), router.settle_down):
+        with pytest.raises(BusClosedError, match="ended by a failure") as refused:
+            await call()
+        assert "Fatal('bug')" in repr(refused.value.__cause__)
+    with pytest.raises(BaseExceptionGroup) as raised:
+        await router.aclose()
+    assert "Fatal('bug')" in repr(raised.value)
+    assert router.closing_report.total.waiting == 1  # nothing was lost
+    await router.start()  # it can be entered again, and goes on
+    await router.settle_down()
+    await router.aclose()
+    assert router.closing_report.total.delivered == 1
+
+
+async def test_a_report_that_fails_takes_no_exceptions_place(caplog):
+    router = make_router(Scripted(id="t"))
+
+    async def fail():
+        raise OSError("no such disk")
+
+    router._store.ledger = fail
+    with pytest.raises(ZeroDivisionError):
+        async with router:
+            raise ZeroDivisionError
+    assert router.closing_report is None
+    assert "The closing report could not be made" in caplog.text
+    with anyio.move_on_after(1) as scope:
+        async with router:
+            await anyio.sleep(10)
+    assert scope.cancelled_caught
+
+
+# -- waiting for oneself -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("waits", [0, 1])
+@pytest.mark.parametrize("method", ["aclose", "settle_down"])
+async def test_a_handler_that_would_wait_for_itself_is_told(method, waits):
+    errors = []
+
+    async def handle(event):
+        if waits:
+            await anyio.sleep(waits)
+        try:
+            await getattr(router, method)()
+        except ConflictError as error:
+            errors.append(str(error))
+
+    router = make_router(handle)
+    await router.start()
+    await router.put_events([order()])
+    await router.settle_down()
+    await router.aclose()
+    assert router.closing_report.total.delivered == 1
+    assert errors == [
+        f"{method}() in a handler would wait for the handler itself; call it in a task outside of all handlers."
+    ]
+
+
+async def test_a_task_that_a_handler_began_may_close_the_router_when_the_handler_has_ended():
+    async with anyio.create_task_group() as tasks:
+
+        async def close():
+            await anyio.sleep(1)
+            await router.aclose()
+
+        async def handle(event):
+            tasks.start_soon(close)
+
+        router = make_router(handle)
+        await router.start()
+        await router.put_events([order()])
+        await anyio.sleep(2)  # the task group would else be left before the handler uses it
+    assert router.closing_report.total.delivered == 1
+
+
+async def test_a_handler_of_one_router_may_close_another():
+    inner = make_router(Scripted(id="t"))
+    await inner.start()
+
+    async def handle(event):
+        await inner.put_events([order()])
+        await inner.settle_down()
+        await inner.aclose()
+
+    outer = make_router(handle)
+    async with outer:
+        await outer.put_events([order()])
+    assert (inner.closing_report.total.delivered, outer.closing_report.total.delivered) == (1, 1)
+
+
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {})], ids=["asyncio"])
+async def test_a_loop_that_ends_with_the_router_open_is_no_failure_of_it(caplog):
+    async def leave_it_open():
+        await router.start()
+        await router.put_events([order()])
+        await anyio.sleep(0.01)
+
+    router = make_router(Scripted(id="t", script=[anyio.sleep_forever] * 3), clock=None)
+    for backend in ("asyncio", "trio"):
+        await anyio.to_thread.run_sync(lambda backend=backend: anyio.run(leave_it_open, backend=backend))
+    assert "ended by a failure" not in caplog.text
+    assert router.closing_report.total.waiting == 2

@@ -81,6 +81,7 @@ class Dispatcher(Backlogs):
         self._accounts: dict[str, RetryAccount] = {}  # by bus
         self._replaced: list[Target] = []  # or removed; to be closed when no attempt needs them any more
         self._paused: set[Subscription] = set()
+        self.failure: BaseException | None = None  # that ended it, if one did
 
     # -- targets -------------------------------------------------------------------------------------------------
 
@@ -157,6 +158,8 @@ class Dispatcher(Backlogs):
         """
         self._steady.restart()
         self._forget()
+        self.failure = None
+        has_failed = False
         try:
             async with anyio.create_task_group() as tasks:
                 self._context = copy_context()
@@ -166,9 +169,17 @@ class Dispatcher(Backlogs):
                     self.notify(await self.store.pending())
                     yield
                 finally:
+                    has_failed = tasks.cancel_scope.cancel_called  # by itself, as one of the tasks has
                     self._tasks = None
                     self._tell_all()
                     tasks.cancel_scope.cancel()
+        except BaseException as error:
+            if has_failed and not isinstance(error, anyio.get_cancelled_exc_class()):
+                self.failure = error
+                logger.critical(
+                    "Deliveries have ended by a failure; they go on when the router is entered again", exc_info=error
+                )
+            raise
         finally:
             # Here and not in the tasks, since it takes all of them to have ended: what a worker leaves behind when it
             # is cancelled is one of its pump's. The outcomes are written even so: their targets have acted.
@@ -227,6 +238,11 @@ class Dispatcher(Backlogs):
         del self._pumps[pump.subscription]
         self._count_ended(pump, pump.unfinished)  # none, unless another process has ended some
         await self._close_replaced()
+
+    def is_attempting(self, delivery: Delivery) -> bool:
+        """Say whether this is an attempt of this dispatcher that has not ended."""
+        pump = self._pumps.get(delivery.subscription)
+        return pump is not None and any(held.event is delivery.event for held in pump.workers.held)
 
     # -- what pumps ask and tell ---------------------------------------------------------------------------------
 

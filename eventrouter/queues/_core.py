@@ -30,7 +30,7 @@ class Host(Protocol):
         """The clock of deliveries."""
         ...
 
-    def _refuse_other_threads(self) -> None:
+    def _refuse_elsewhere(self) -> None:
         """Raise `BusClosedError` in the event loop of another thread."""
         ...
 
@@ -114,6 +114,6 @@ class QueueCore:
         self._check()
 
     def _check(self) -> None:
-        self._host._refuse_other_threads()  # noqa: SLF001
+        self._host._refuse_elsewhere()  # noqa: SLF001
         if not self.is_declared:
             raise NotFoundError(f"The specified queue does not exist: {self.name}.")

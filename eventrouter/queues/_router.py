@@ -29,8 +29,8 @@ class Queues(ABC):
         self._queues: dict[str, Queue] = {}
 
     @abstractmethod
-    def _refuse_other_threads(self) -> None:
-        """Raise `BusClosedError` in the event loop of another thread than the router's."""
+    def _refuse_elsewhere(self) -> None:
+        """Raise `BusClosedError` when the router runs in another event loop."""
 
     def create_queue(self, name: str, **attributes: Unpack[QueueOptions]) -> Queue:
         """Declare a queue (SQS, `CreateQueue`). What the store holds for it from before is in it.
