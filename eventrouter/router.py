@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final, Self
+from typing import Final
 
 import anyio
 import anyio.lowlevel
 import msgspec
 
-from eventrouter._host import Host
+from eventrouter._life import Life
 from eventrouter.abc import Clock, Observer, Store, SystemClock, Target, Tracing
 from eventrouter.admission import Admission, PutResult, check_is_list, new_ids
 from eventrouter.archives import Archives
@@ -23,11 +21,8 @@ from eventrouter.dead_letters import DeadLetters
 from eventrouter.delivery._backlogs import count_deliveries
 from eventrouter.delivery._dispatcher import Dispatcher
 from eventrouter.delivery._receivers import LastResort
-from eventrouter.delivery._workers import current_delivery
 from eventrouter.destinations import Aftermath, Subscribers, returned_entries
 from eventrouter.errors import (
-    BusClosedError,
-    ConflictError,
     InvalidRuleError,
     NotFoundError,
 )
@@ -51,15 +46,11 @@ from eventrouter.stores.memory import MemoryStore
 
 logger = logging.getLogger("eventrouter")
 
-#: How long the closing report may take to collect while everything is being cancelled.
-_REPORT_GRACE: Final = 5.0
-
-
 #: How many entries are taken at most before others have their turn, when the store need not be waited for.
 _TURN: Final = 64
 
 
-class EventRouter(Queues, EventBuses, DeadLetters, Archives, anyio.AsyncContextManagerMixin):
+class EventRouter(Life, Queues, EventBuses, DeadLetters, Archives):
     """Event buses, their rules, and the delivery of their events.
 
     Declare buses, rules and targets at any time; put events while inside ``async with router``. Leaving the block
@@ -109,7 +100,6 @@ class EventRouter(Queues, EventBuses, DeadLetters, Archives, anyio.AsyncContextM
         self.drain_timeout = drain_timeout
         self.put_timeout = put_timeout
         self.maximum_hops = maximum_hops
-        self.closing_report: Ledger | None = None
         self._clock = clock if clock is not None else SystemClock()
         self._store = _open_store(store)
         self._observers = tuple(observers)
@@ -124,92 +114,7 @@ class EventRouter(Queues, EventBuses, DeadLetters, Archives, anyio.AsyncContextM
         )
         self._admission = Admission(account, region, maximum_depth, maximum_hops, self._route)
         self._subscribers = Subscribers(self._dispatcher)
-        self._is_entered = False
-        self._is_open = False
-        self._loop: object = None  # that it runs in
-        self._thread = 0
-        self._host: Host | None = None
         self._put_since_turn = 0
-
-    # -- life ----------------------------------------------------------------------------------------------------
-
-    async def start(self) -> None:
-        """Do what entering ``async with router`` does, in a task of the event loop's own.
-
-        For frameworks with a hook for starting and one for stopping, which may run in different tasks; elsewhere
-        ``async with`` is the better way, since it cannot be left open.
-
-        Raises:
-            ConflictError: The router is running.
-            BusClosedError: It is running in another event loop.
-        """
-        self._refuse_elsewhere()
-        if self._is_entered or (self._host is not None and not self._host.is_closed):
-            raise ConflictError("The router is running.")
-        self._host = host = Host(self)
-        try:
-            await host.open()
-        except BaseException:
-            self._host = None
-            raise
-
-    async def aclose(self) -> None:
-        """Close a router that `start` has opened, as leaving ``async with router`` does; any task may call this.
-
-        Does nothing when it is closed. Cancelled, it goes on closing in the background.
-
-        Raises:
-            BusClosedError: The router runs in another event loop.
-            ConflictError: A handler of the router's calls it, which would wait for itself.
-            Exception: What ended the router before, or went wrong as it closed.
-        """
-        self._refuse_elsewhere()
-        self._refuse_to_wait_for_itself("aclose")
-        if self._host is not None:
-            host = self._host
-            try:
-                await host.close()
-            finally:
-                if self._host is host and host.is_closed:  # another task may have closed and opened it meanwhile
-                    self._host = None
-
-    @asynccontextmanager
-    async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
-        self._is_entered = True
-        self._loop = anyio.lowlevel.current_token()
-        self._thread = threading.get_ident()
-        error: Exception | None = None
-        try:
-            async with self._dispatcher.running():
-                self._is_open = True
-                try:
-                    yield self
-                except Exception as raised:  # noqa: BLE001 - raised again below, outside of the task group,
-                    error = raised  # which would wrap it in an exception group
-                finally:
-                    self._is_open = False  # 1. refuse
-                with anyio.move_on_after(self.drain_timeout.total_seconds()):
-                    await self._dispatcher.settle_down(paused=False)  # 2. drain
-            # 3. cancel: leaving the dispatcher hands back what is still in flight
-        except BaseException:
-            await self._report(is_failing=True)
-            raise
-        await self._report(is_failing=error is not None)
-        if error is not None:
-            raise error
-
-    async def _report(self, *, is_failing: bool) -> None:
-        """Account for everything as the last phase; what goes wrong must not take the place of an exception before."""
-        self._is_entered = False
-        self.closing_report = None
-        with anyio.move_on_after(_REPORT_GRACE, shield=True):
-            try:
-                self.closing_report = await self.ledger()  # 4. report
-                logger.info("Closed: %s", self.closing_report)
-            except Exception:
-                if not is_failing:
-                    raise
-                logger.exception("The closing report could not be made")
 
     # -- putting events ------------------------------------------------------------------------------------------
 
@@ -384,41 +289,6 @@ class EventRouter(Queues, EventBuses, DeadLetters, Archives, anyio.AsyncContextM
         shed = {key for key in still_full if dispatcher.when_full(key) == "shed"}
         return [item if isinstance(item, PutResult) else _fit(item, still_full, shed) for item in admitted]
 
-    def _refuse_when_closed(self) -> None:
-        # While the router drains, only its own deliveries may still cause events: refusing a handler's child events
-        # would turn a clean shutdown into failed deliveries.
-        if not self._is_open and not (self._is_entered and current_delivery() is not None):
-            self._refuse_after_failure()
-            raise BusClosedError("The router is not running; put events inside 'async with router'.")
-        self._refuse_elsewhere()
-
-    def _refuse_after_failure(self) -> None:
-        if self._dispatcher.failure is not None:
-            raise BusClosedError(
-                "The router has ended by a failure, which is in the log."
-            ) from self._dispatcher.failure
-
-    def _refuse_elsewhere(self) -> None:
-        """Raise `BusClosedError` when the router runs in another event loop than the caller, or than none."""
-        if not self._is_entered:
-            return
-        try:
-            is_here = anyio.lowlevel.current_token() == self._loop
-        except RuntimeError:  # outside of any task: in a callback of the loop perhaps, or in a thread without one
-            is_here = threading.get_ident() == self._thread
-        if not is_here:
-            raise BusClosedError(
-                "The router runs in another event loop, and belongs to that. Enter it in this one instead; or if it is "
-                "one of another thread, call it there, with anyio.from_thread.run(...)."
-            )
-
-    def _refuse_to_wait_for_itself(self, method: str) -> None:
-        delivery = current_delivery()
-        if delivery is not None and self._dispatcher.is_attempting(delivery):
-            raise ConflictError(
-                f"{method}() in a handler would wait for the handler itself; call it in a task outside of all handlers."
-            )
-
     # -- what follows from deliveries ----------------------------------------------------------------------------
 
     def _follow_up(self, outcome: Outcome, target: Target, result: object) -> Outcome:
@@ -497,20 +367,6 @@ class EventRouter(Queues, EventBuses, DeadLetters, Archives, anyio.AsyncContextM
         """
         ledger = await self.ledger()
         return survey(self._clock.now(), ledger, self._dispatcher, self._buses, self._observers)
-
-    async def settle_down(self, unfinished: int = 0) -> None:
-        """Wait until at most *unfinished* deliveries have not ended, retries and those of paused targets included.
-
-        For tests, for scripts that put events and leave, and for feeding a router no faster than it delivers.
-
-        Raises:
-            BusClosedError: The router runs in another event loop, or has ended by a failure.
-            ConflictError: A handler of the router's calls it, which would wait for itself.
-        """
-        self._refuse_elsewhere()
-        self._refuse_to_wait_for_itself("settle_down")
-        await self._dispatcher.settle_down(unfinished)
-        self._refuse_after_failure()
 
 
 def _open_store(store: str | Store) -> Store:

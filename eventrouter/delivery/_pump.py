@@ -2,6 +2,23 @@
 
 A delivery that waits for its retry is in the store: it holds no task, no slot and no lock. A pump with nothing left to
 do ends, and its workers with it, so a thousand idle rules cost nothing.
+
+A delivery, as the store knows it::
+
+    put_events --append--> due at t --lease--> leased until u --settle--> delivered | dead-lettered | dropped
+                              ^                     |
+                              +--- RetryAt, Postponed, release, the lease's end ---
+
+A subscription, as long as it has any::
+
+                  lease                 call                 target waits
+    store -------------> Workers.ready ------> _attempt_many -------------> _attempt_rest
+      ^                                             |                             |
+      |      settle                                 v                             |
+      +------------- Pump <---- wake ---- Workers.outcomes <----------------------+
+
+The pump is one task: it settles, leases, and sleeps until a worker wakes it or something is due. A worker is a task
+that goes from one ready delivery to the next; while its target waits, another worker is called for the next delivery.
 """
 
 from __future__ import annotations
