@@ -14,6 +14,7 @@ import anyio
 import anyio.lowlevel
 
 from eventrouter._host import Host
+from eventrouter.abc import Store
 from eventrouter.delivery._dispatcher import Dispatcher
 from eventrouter.delivery._workers import current_delivery
 from eventrouter.errors import BusClosedError, ConflictError
@@ -29,6 +30,7 @@ class Life(anyio.AsyncContextManagerMixin):
     """What a router does as it is entered and left, and refuses before, after and elsewhere."""
 
     drain_timeout: timedelta
+    _store: Store
     _dispatcher: Dispatcher
 
     def __init__(self) -> None:
@@ -82,6 +84,16 @@ class Life(anyio.AsyncContextManagerMixin):
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
+        await self._store.open()
+        try:
+            async with self._opened():
+                yield self
+        finally:
+            with anyio.move_on_after(_REPORT_GRACE, shield=True):
+                await self._store.close()
+
+    @asynccontextmanager
+    async def _opened(self) -> AsyncGenerator[None]:
         self._is_entered = True
         self._loop = anyio.lowlevel.current_token()
         self._thread = threading.get_ident()
@@ -90,7 +102,7 @@ class Life(anyio.AsyncContextManagerMixin):
             async with self._dispatcher.running():
                 self._is_open = True
                 try:
-                    yield self
+                    yield
                 except Exception as raised:  # noqa: BLE001 - raised again below, outside of the task group,
                     error = raised  # which would wrap it in an exception group
                 finally:

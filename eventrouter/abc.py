@@ -21,6 +21,7 @@ from eventrouter.records import (
     Depth,
     Ledger,
     Observation,
+    Occurrence,
     Outcome,
     Subscription,
 )
@@ -207,6 +208,30 @@ class Store(Protocol):
     cancelled, or raises, has happened or has not; which of them should be sure within a few seconds.
     """
 
+    async def open(self) -> None:
+        """Make ready for use: a router that is entered does this, and `close` when it is left.
+
+        May be called again, by another router of this process, and is then undone by as many calls of `close`.
+
+        Raises:
+            StoreError: It cannot be used.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give back what `open` took. What is under way is finished first."""
+        ...
+
+    async def changed(self, seen: int) -> int:
+        """Wait until another process may have changed which deliveries there are, since *seen*.
+
+        It may return without a reason, but not in a busy loop. A store that no other process shares waits for ever.
+
+        Args:
+            seen: What the last call returned; 0 at first.
+        """
+        ...
+
     async def follow_clock(self, *, now: datetime, slack: timedelta) -> timedelta:
         """Undo that a clock was ahead, which a router asks for when it begins.
 
@@ -235,12 +260,27 @@ class Store(Protocol):
         ...
 
     async def lease(
-        self, subscription: Subscription, limit: int, *, now: datetime, until: datetime
+        self,
+        subscription: Subscription,
+        limit: int,
+        *,
+        now: datetime,
+        until: datetime,
+        maximum_concurrency: int | None = None,
     ) -> Sequence[Delivery]:
         """Take up to *limit* due deliveries, oldest due first; after *until* they are due again.
 
         Each comes with a fresh token and counts as an attempt. Of an ordered group only the first that has not ended
         is ever due.
+
+        Args:
+            subscription: Whose.
+            limit: At most so many.
+            now: The present.
+            until: When the leases end.
+            maximum_concurrency: How many attempts all processes together may make at once, given that each of them
+                makes no more by itself. While other processes have leases that have not ended, so many are left out
+                that this one's and theirs are at most this number. None for no limit.
         """
         ...
 
@@ -344,6 +384,25 @@ class Store(Protocol):
 
     async def purge_archive(self, archive: str, *, limit: int) -> int:
         """Remove up to *limit* events from an archive, the oldest first, and count them."""
+        ...
+
+    async def fire(self, occurrences: Sequence[Occurrence]) -> Sequence[bool]:
+        """Keep the events of schedules that fire, and remember for which slots.
+
+        Nothing is kept of a schedule that has fired for the same slot or a later one: so each slot is fired for once,
+        whichever process is first.
+
+        Returns:
+            For each occurrence whether it was kept.
+        """
+        ...
+
+    async def last_fired(self) -> Mapping[str, datetime]:
+        """Say, for each schedule that `fire` remembers, for which slot it was last."""
+        ...
+
+    async def forget_schedules(self, names: Sequence[str]) -> None:
+        """Forget for which slots schedules have fired."""
         ...
 
     async def ledger(self) -> Ledger:

@@ -14,6 +14,7 @@
     +-- ConflictError                          that name is taken, or still in use
     +-- BusClosedError          RuntimeError   the router is not running
     +-- MissingExtraError       ImportError    an optional dependency is not installed
+    +-- StoreError                             the store cannot be used, or could not do what it was asked
     +-- DeliveryError                          an attempt to deliver failed; `error_code` says how
         +-- TargetTimeoutError  TimeoutError   the target did not return in time
         +-- IdempotencyInProgressError         another call with the same idempotency key is still running
@@ -209,6 +210,24 @@ class MissingExtraError(EventRouterError, ImportError):
 
     def __str__(self) -> str:
         return f"{self.feature} needs the {self.extra!r} extra: pip install 'eventrouter[{self.extra}]'"
+
+
+class StoreError(EventRouterError):
+    """The store cannot be used, or could not do what it was asked. What it had accepted before is not touched.
+
+    Attributes:
+        reason: What is wrong.
+        hint: What to do about it, or empty.
+        error_code: Of entries that could not be kept for this reason: `InternalFailure`, or `ThrottlingException` when
+            the store is as large as it may become.
+    """
+
+    def __init__(self, reason: str, hint: str = "", error_code: str = "InternalFailure") -> None:
+        super().__init__(reason, hint, error_code)
+        self.reason, self.hint, self.error_code = reason, hint, error_code
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.hint})" if self.hint else self.reason
 
 
 class DeliveryError(EventRouterError):

@@ -104,6 +104,20 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     due: datetime | None = None
 
 
+class Occurrence(msgspec.Struct, frozen=True, gc=False):
+    """That a schedule fires, for `Store.fire`.
+
+    Attributes:
+        schedule: The schedule's name.
+        slot: The instant that it fires for: what it was planned for, not when it happens.
+        accepted: The events; none to remember the slot only, as when it is skipped.
+    """
+
+    schedule: str
+    slot: datetime
+    accepted: tuple[Accepted, ...] = ()
+
+
 class Archived(msgspec.Struct, frozen=True, gc=False):
     """An event in an archive.
 

@@ -60,7 +60,8 @@ class EventRouter(Life, Queues, EventBuses, DeadLetters, Archives):
     what its store holds.
 
     Args:
-        store: `"memory://"`, or a `Store`.
+        store: `"memory://"`, a file like `"sqlite:///orders.db"` (`SqliteStore.from_url`), or a `Store`. It is opened
+            when the router is entered, and closed when it is left.
         account: The `account` of events, twelve digits.
         region: The `region` of events.
         drain_timeout: How long leaving the block waits for deliveries.
@@ -374,7 +375,13 @@ def _open_store(store: str | Store) -> Store:
         return store
     if store == "memory://":
         return MemoryStore()
-    raise InvalidRuleError(f"{store!r} is no store", hint="use 'memory://', or hand over a Store")
+    if store.startswith("sqlite:"):
+        from eventrouter.stores.sqlite import SqliteStore  # noqa: PLC0415 - who uses none need not load SQLite
+
+        return SqliteStore.from_url(store)
+    raise InvalidRuleError(
+        f"{store!r} is no store", hint="use 'memory://' or 'sqlite:///orders.db', or hand over a Store"
+    )
 
 
 def _fit(item: Accepted, full: set[Subscription], shed: set[Subscription]) -> Accepted | PutResult:

@@ -40,6 +40,8 @@ logger = logging.getLogger("eventrouter.delivery")
 SETTLE_GRACE: Final = 5.0
 #: How far the clocks of routers that share a store may be apart.
 _CLOCK_SLACK: Final = timedelta(minutes=1)
+#: How many seconds a store is left alone that does not tell what others write.
+_WATCH_PAUSE: Final = 1.0
 #: How long a throttled target rests: doubled each time it says so again, up to the second (AWS Lambda).
 _FIRST_REST: Final = timedelta(seconds=1)
 _LONGEST_REST: Final = timedelta(minutes=5)
@@ -167,6 +169,7 @@ class Dispatcher(Backlogs):
                 try:
                     await self._follow_clock()
                     self.notify(await self.store.pending())
+                    tasks.start_soon(self._watch)
                     yield
                 finally:
                     has_failed = tasks.cancel_scope.cancel_called  # by itself, as one of the tasks has
@@ -213,6 +216,18 @@ class Dispatcher(Backlogs):
         step = await self.store.follow_clock(now=self.clock.now(), slack=_CLOCK_SLACK)
         if step:
             logger.warning("The wall clock was set by %+.0f s since events were accepted", -step.total_seconds())
+
+    async def _watch(self) -> None:
+        """Look again whenever another process has written to the store."""
+        seen = 0
+        while True:
+            try:
+                seen = await self.store.changed(seen)
+            except Exception:
+                logger.exception("The store does not tell what other processes write; it is asked again in a second")
+                await anyio.sleep(_WATCH_PAUSE)
+                continue
+            self.doubt()
 
     async def _close_targets(self) -> None:
         """Let each target give back what it holds, after all attempts have ended."""

@@ -47,6 +47,8 @@ _PAUSE: Final = timedelta(seconds=1)
 _STORE_PATIENCE: Final = 5.0
 #: The longest rest of the pump, in seconds, since the wall clock may be set meanwhile.
 _LONGEST_SLEEP: Final = 3_600.0
+#: How long the pump leaves deliveries alone that are due, while other processes have all attempts that may be made.
+_OTHERS_TURN: Final = timedelta(seconds=0.1)
 #: How many deliveries are leased at once at most.
 _LARGEST_BATCH: Final = 256
 
@@ -162,8 +164,14 @@ class Pump:
             self._renew_at = None
         due = [self._rests_until, self._renew_at, self._settle_again_at]
         if free > 0 and not workers.ready:
-            due.append(await self._host.store.next_due(self.subscription))
+            due.append(await self._next_due(now))
         return min((instant for instant in due if instant is not None), default=None)
+
+    async def _next_due(self, now: datetime) -> datetime | None:
+        due = await self._host.store.next_due(self.subscription)
+        if due is not None and due <= now:  # others attempt as many as the target takes; nobody says when one has ended
+            return now + _OTHERS_TURN
+        return due
 
     async def _sleep(self, wake_at: datetime | None) -> None:
         """Wait for a wake-up, or until something is due."""
@@ -179,7 +187,13 @@ class Pump:
         # As long as no target waits, what is leased is attempted at once, and a larger batch is cheaper. A target that
         # waits gets just what it can take, since others may have the rest.
         self._batch = free if workers.waiting else min(max(free, 2 * self._batch), _LARGEST_BATCH)
-        leased = await self._host.store.lease(self.subscription, self._batch, now=now, until=now + LEASE)
+        leased = await self._host.store.lease(
+            self.subscription,
+            self._batch,
+            now=now,
+            until=now + LEASE,
+            maximum_concurrency=workers.target.maximum_concurrency,
+        )
         if not leased:
             return
         if self._renew_at is None:

@@ -12,6 +12,7 @@ from itertools import count, islice
 from secrets import randbits
 from typing import Final
 
+import anyio
 import msgspec
 
 from eventrouter.records import (
@@ -27,6 +28,7 @@ from eventrouter.records import (
     Depth,
     Dropped,
     Ledger,
+    Occurrence,
     Outcome,
     Postponed,
     RetryAt,
@@ -225,12 +227,24 @@ class MemoryStore:
         self._published: dict[tuple[str, str], str] = {}  # scope and key -> event id
         self._forget: list[tuple[datetime, tuple[str, str]]] = []  # a heap of what to remove from `_published`
         self._archives = MemoryArchives()
+        self._fired: dict[str, datetime] = {}  # schedule -> slot
         self._events = 0
         self._latest: datetime | None = None  # when the last event was accepted
         self._ids = count(1)
         # Not from 1: whoever kept the name of a lease while its process was started again must not have it fit another.
         self._tokens = count(1 + randbits(48))
         self._letter_ids = count(1)
+
+    async def open(self) -> None:
+        """Do nothing: it is always ready."""
+
+    async def close(self) -> None:
+        """Do nothing: what it holds is still there when a router is entered again."""
+
+    async def changed(self, seen: int) -> int:
+        """Wait for ever, since it is of one process."""
+        await anyio.sleep_forever()
+        return seen  # pragma: no cover - unreachable
 
     async def follow_clock(self, *, now: datetime, slack: timedelta) -> timedelta:
         """Undo that a clock was ahead."""
@@ -293,7 +307,13 @@ class MemoryStore:
         return None
 
     async def lease(
-        self, subscription: Subscription, limit: int, *, now: datetime, until: datetime
+        self,
+        subscription: Subscription,
+        limit: int,
+        *,
+        now: datetime,
+        until: datetime,
+        maximum_concurrency: int | None = None,  # noqa: ARG002 - it is of one process, which limits itself
     ) -> Sequence[Delivery]:
         """Take up to *limit* due deliveries."""
         backlog = self._backlogs.get(subscription)
@@ -507,6 +527,26 @@ class MemoryStore:
     async def purge_archive(self, archive: str, *, limit: int) -> int:
         """Remove the oldest events of an archive."""
         return self._archives.purge(archive, limit)
+
+    async def fire(self, occurrences: Sequence[Occurrence]) -> Sequence[bool]:
+        """Keep the events of schedules that fire, unless they have."""
+        kept: list[bool] = []
+        for occurrence in occurrences:
+            last = self._fired.get(occurrence.schedule)
+            kept.append(last is None or last < occurrence.slot)
+            if kept[-1]:
+                self._fired[occurrence.schedule] = occurrence.slot
+                await self.append(occurrence.accepted)
+        return kept
+
+    async def last_fired(self) -> Mapping[str, datetime]:
+        """Say for which slots schedules fired last."""
+        return dict(self._fired)
+
+    async def forget_schedules(self, names: Sequence[str]) -> None:
+        """Forget for which slots schedules have fired."""
+        for name in names:
+            self._fired.pop(name, None)
 
     async def ledger(self) -> Ledger:
         """Account for every delivery ever accepted."""

@@ -7,15 +7,19 @@ import pytest
 
 from eventrouter import DeadLetter, DeadLettered, Delivered, Dropped, MemoryStore, Postponed, RetryAt, Subscription
 from eventrouter.records import Accepted, ArchiveStatistics, Archiving, Counts, Deduplication, Delivery, Depth, Ledger
+from tests.stores.engines import STORES
 from tests.support import NOON, make_event, seconds
 
 A, B = Subscription("default", "r", "a"), Subscription("default", "r", "b")
 SOON = NOON + seconds(10)
 
 
-@pytest.fixture(params=[MemoryStore])
-def store(request):
-    return request.param()
+@pytest.fixture(params=STORES)
+async def store(request, tmp_path):
+    store = STORES[request.param](tmp_path)
+    await store.open()
+    yield store
+    await store.close()
 
 
 def accepted(n=0, *subscriptions) -> Accepted:
