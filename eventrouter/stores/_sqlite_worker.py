@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final, Generic, TypeVar
 
@@ -14,6 +15,7 @@ import anyio
 from anyio.lowlevel import current_token
 
 from eventrouter.errors import StoreError
+from eventrouter.stores._sqlite_schema import connect_to_read, explained
 
 logger = logging.getLogger("eventrouter.stores")
 
@@ -188,22 +190,19 @@ class Reader(Worker[sqlite3.Connection]):
     """Reads on a connection of its own, each time what is true at one moment.
 
     Args:
-        name: Of the thread.
-        connect: Makes the connection.
-        explain: Says what an error of SQLite's means.
+        path: The file, which is there.
+        busy_timeout: How many seconds another process may keep it locked.
     """
 
-    def __init__(
-        self, name: str, connect: Callable[[], sqlite3.Connection], explain: Callable[[sqlite3.Error], StoreError]
-    ) -> None:
-        super().__init__(name)
-        self._make = connect
-        self._explain = explain
+    def __init__(self, path: Path, busy_timeout: float) -> None:
+        super().__init__(f"eventrouter reads {path.name}")
+        self._path = path
+        self._busy_timeout = busy_timeout
         self._connection: sqlite3.Connection | None = None
 
     def connect(self) -> None:
         """Make the connection."""
-        self._connection = self._make()
+        self._connection = connect_to_read(self._path, self._busy_timeout)
 
     def disconnect(self) -> None:
         """Close the connection."""
@@ -218,7 +217,7 @@ class Reader(Worker[sqlite3.Connection]):
                 self._connection.execute("BEGIN")
                 job.result = job.do(self._connection)
             except sqlite3.Error as error:
-                job.error = self._explain(error)
+                job.error = explained(error, self._path)
                 job.error.__cause__ = error
             except Exception as error:  # noqa: BLE001 - it is raised where somebody waits
                 job.error = error

@@ -29,7 +29,7 @@ from eventrouter.records import (
 from eventrouter.stores import _sqlite_reads as reads
 from eventrouter.stores._sqlite_batch import Batch, encoded
 from eventrouter.stores._sqlite_idempotency import SqliteIdempotencyStore
-from eventrouter.stores._sqlite_schema import Synchronous, connect_to_read, explained, explaining
+from eventrouter.stores._sqlite_schema import Synchronous, explaining
 from eventrouter.stores._sqlite_worker import Reader
 from eventrouter.stores._sqlite_writer import Writer
 
@@ -65,6 +65,9 @@ class SqliteStore:
         InvalidRuleError: An option is not usable as written.
     """
 
+    _writer_type = Writer
+    _reader_type = Reader
+
     def __init__(self, path: str | Path, *, synchronous: Synchronous = "FULL", max_size: int | None = None) -> None:
         if synchronous not in ("FULL", "NORMAL"):
             raise InvalidRuleError(f"synchronous is {synchronous!r}", hint="use 'FULL' or 'NORMAL'")
@@ -73,23 +76,12 @@ class SqliteStore:
         if str(path) in ("", ":memory:"):
             raise InvalidRuleError(f"{str(path)!r} is no file", hint="name one, or use 'memory://'")
         self.path = Path(path)
-        self._writer = self._make_writer(synchronous, max_size)
-        self._reader = self._make_reader()
+        self._writer = self._writer_type(self.path, synchronous, _BUSY_TIMEOUT, max_size)
+        self._reader = self._reader_type(self.path, _BUSY_TIMEOUT)
         self.idempotency = SqliteIdempotencyStore(self._writer, self._reader)
         self._opened = 0
-        self._opening: anyio.Lock = anyio.Lock()
         self._owner = 0
         self._leases = count(1)
-
-    def _make_writer(self, synchronous: Synchronous, max_size: int | None) -> Writer:
-        return Writer(self.path, synchronous, _BUSY_TIMEOUT, max_size)
-
-    def _make_reader(self) -> Reader:
-        return Reader(
-            f"eventrouter reads {self.path.name}",
-            lambda: connect_to_read(self.path, _BUSY_TIMEOUT),
-            lambda error: explained(error, self.path),
-        )
 
     @classmethod
     def from_url(cls, url: str) -> SqliteStore:

@@ -7,19 +7,28 @@ import pytest
 
 from eventrouter import DeadLetter, DeadLettered, Delivered, Dropped, MemoryStore, Postponed, RetryAt, Subscription
 from eventrouter.records import Accepted, ArchiveStatistics, Archiving, Counts, Deduplication, Delivery, Depth, Ledger
-from tests.stores.engines import STORES
+from tests.stores.engines import STORES, Scratch
 from tests.support import NOON, make_event, seconds
+from tests.virtual_time import real_time_backends
 
 A, B = Subscription("default", "r", "a"), Subscription("default", "r", "b")
 SOON = NOON + seconds(10)
 
 
+@pytest.fixture(params=real_time_backends(), ids=lambda backend: backend[0])
+def anyio_backend(request):
+    """Nothing here waits for time, and stores have threads."""
+    return request.param
+
+
 @pytest.fixture(params=STORES)
-async def store(request, tmp_path):
-    store = STORES[request.param](tmp_path)
+async def store(request):
+    scratch = Scratch()
+    store = STORES[request.param](scratch.new())
     await store.open()
     yield store
     await store.close()
+    scratch.remove()
 
 
 def accepted(n=0, *subscriptions) -> Accepted:

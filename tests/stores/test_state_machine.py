@@ -3,13 +3,14 @@
 from dataclasses import replace
 from datetime import timedelta
 
-import anyio
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from eventrouter import DeadLetter, DeadLettered, Delivered, Dropped, MemoryStore, RetryAt, Subscription
+from eventrouter import DeadLetter, DeadLettered, Delivered, Dropped, RetryAt, Subscription
 from eventrouter.records import Accepted
+from tests.stores.engines import INLINE_STORES, Scratch, at_once
 from tests.support import NOON, make_event
 
 SUBSCRIPTIONS = [Subscription("default", "r", name) for name in "ab"]
@@ -17,7 +18,7 @@ moments = st.integers(0, 30).map(lambda s: timedelta(seconds=s))
 
 
 def run(function, *args, **kwargs):
-    return anyio.run(lambda: function(*args, **kwargs))
+    return at_once(function(*args, **kwargs))
 
 
 def bury(delivery):
@@ -28,9 +29,13 @@ def bury(delivery):
 class StoreMachine(RuleBasedStateMachine):
     """The model is a dict: delivery id -> (due, token of its live lease, attempts), and a list of the dead letters."""
 
+    make = None  # makes the store
+
     def __init__(self):
         super().__init__()
-        self.store = MemoryStore()
+        self.scratch = Scratch()
+        self.store = type(self).make(self.scratch.new())
+        run(self.store.open)
         self.now = NOON
         self.model = {}
         self.leased = []
@@ -137,6 +142,12 @@ class StoreMachine(RuleBasedStateMachine):
         assert total.dead_lettered == self.dead_lettered
         assert total.in_flight == sum(token != 0 for _, token, _ in self.model.values())
 
+    def teardown(self):
+        run(self.store.close)
+        self.scratch.remove()
 
-StoreMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
-TestStore = StoreMachine.TestCase
+
+@pytest.mark.parametrize("make", INLINE_STORES.values(), ids=INLINE_STORES)
+def test_every_account_is_in_balance(make):
+    machine = type("Machine", (StoreMachine,), {"make": staticmethod(make)})
+    run_state_machine_as_test(machine, settings=settings(max_examples=40, stateful_step_count=25, deadline=None))
