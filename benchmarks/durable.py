@@ -25,7 +25,7 @@ from benchmarks.naive import MiscountError
 from benchmarks.report import MISSING, Section
 from eventrouter import Event, EventEntry, EventRouter
 from eventrouter.stores._sqlite_schema import connect
-from eventrouter.stores._sqlite_worker import wake
+from eventrouter.stores._sqlite_worker import call_soon_from_thread
 
 EVENTS = 5_000
 PUBLISHERS = 100
@@ -79,6 +79,12 @@ _INSERT_EVENT = "INSERT INTO event(seq, deliveries, archives, id, bus, at, hops,
 _INSERT_DELIVERY = "INSERT INTO delivery(id, seq, subscription, at, ready, due) VALUES (?, ?, 1, 0, NULL, 0)"
 
 
+def set_all(events: list[anyio.Event]) -> None:
+    """Wake who waits for any of them."""
+    for event in events:
+        event.set()
+
+
 async def commit_groups(path: Path) -> float:
     """Write the rows of events by a bare loop: whatever has gathered is the next commit."""
     waiting: list[tuple[tuple[object, ...], anyio.Event]] = []
@@ -104,7 +110,7 @@ async def commit_groups(path: Path) -> float:
             connection.executemany(_INSERT_EVENT, [(id, *row) for id, (row, _) in zip(ids, batch, strict=True)])
             connection.executemany(_INSERT_DELIVERY, [(id, id) for id in ids])
             connection.execute("COMMIT")
-            wake(loop, [event for _, event in batch])
+            call_soon_from_thread(loop, set_all, [event for _, event in batch])
         connection.close()
 
     async def publish() -> None:

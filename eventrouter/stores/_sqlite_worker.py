@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sqlite3
 import threading
@@ -31,12 +32,13 @@ Context = TypeVar("Context")
 class Job(Generic[Context]):
     """Something for the thread to do, and what came of it."""
 
-    __slots__ = ("do", "done", "error", "loop", "result")
+    __slots__ = ("do", "done", "error", "is_over", "loop", "result")
 
-    def __init__(self, do: Callable[[Context], Any], loop: Any, done: anyio.Event | threading.Event) -> None:
+    def __init__(self, do: Callable[[Context], Any], loop: Any) -> None:
         self.do = do
-        self.loop = loop  # whose event `done` is; None for a thread's
-        self.done = done
+        self.loop = loop  # in which somebody waits; None for a thread
+        self.done: Any = None  # what it waits for
+        self.is_over = False
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -53,12 +55,14 @@ class Worker(ABC, Generic[Context]):
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._jobs: SimpleQueue[Job[Context] | None] = SimpleQueue()
+        self._jobs: SimpleQueue[Sequence[Job[Context]]] = SimpleQueue()
+        self._gathered: dict[Any, list[Job[Context]]] = {}  # by event loop: what is handed over at its next turn
+        self._waiting: dict[Any, int] = {}  # by event loop: how many wait for an answer
+        self._room: dict[Any, anyio.Event] = {}  # by event loop: who waits since those are too many
         self._thread: threading.Thread | None = None
         self._is_stopping = False
         self._lock = threading.Lock()
         self._closed: BaseException | None = StoreError("The store is not open", hint="enter the router, or open it")
-        self._room: dict[Any, anyio.Event] = {}  # by event loop: who waits since there are too many
 
     # -- for tasks and threads -----------------------------------------------------------------------------------
 
@@ -69,25 +73,73 @@ class Worker(ABC, Generic[Context]):
             StoreError: The file could not do it, or the store is not open.
         """
         loop = current_token().native_token
-        while self._jobs.qsize() >= MAXIMUM_WAITING:
+        while self._waiting.get(loop, 0) >= MAXIMUM_WAITING:
             await self._room.setdefault(loop, anyio.Event()).wait()
-        done = anyio.Event()
-        job = Job(do, loop, done)
-        self.submit(job)
+        if self._closed is not None:
+            raise self._closed
+        job = Job(do, loop)
+        self._gather(loop, job)
         try:
-            await done.wait()
+            if isinstance(loop, asyncio.AbstractEventLoop):
+                job.done = loop.create_future()  # half the cost of an event, and every publisher pays it
+                await job.done
+            else:
+                job.done = anyio.Event()
+                await job.done.wait()
         except BaseException:
-            with anyio.CancelScope(shield=True):
-                await done.wait()
+            job.done = done = anyio.Event()
+            if not job.is_over:
+                with anyio.CancelScope(shield=True):
+                    await done.wait()
             raise
         outcome: T = self._outcome(job)
         return outcome
 
+    def _gather(self, loop: Any, job: Job[Context]) -> None:
+        """Hand a job over together with those of all tasks that run before the event loop looks around.
+
+        A thread that begins with the first of them would fight with the others for the interpreter, and commit twice.
+        """
+        self._waiting[loop] = self._waiting.get(loop, 0) + 1
+        gathered = self._gathered.get(loop)
+        if gathered is not None:
+            gathered.append(job)
+            return
+        self._gathered[loop] = [job]
+        soon = loop.call_soon if hasattr(loop, "call_soon") else loop.run_sync_soon
+        soon(self._hand_over, loop)
+
+    def _hand_over(self, loop: Any) -> None:
+        jobs = self._gathered.pop(loop)
+        try:
+            self.submit(jobs)
+        except StoreError as error:
+            for job in jobs:
+                job.error = error
+            self._answer(loop, jobs)
+
+    def _answer(self, loop: Any, jobs: Sequence[Job[Context]]) -> None:
+        """Wake who waits for jobs, in their event loop."""
+        left = self._waiting[loop] - len(jobs)
+        if left:
+            self._waiting[loop] = left
+        else:
+            del self._waiting[loop]
+        if self._room and left < MAXIMUM_WAITING and loop in self._room:
+            self._room.pop(loop).set()
+        for job in jobs:
+            job.is_over = True
+            if isinstance(job.done, asyncio.Future):
+                if not job.done.done():  # as it is when the task has just been cancelled
+                    job.done.set_result(None)
+            else:
+                job.done.set()
+
     def call_blocking(self, do: Callable[[Context], T]) -> T:
         """Do the same from a thread without an event loop."""
-        done = threading.Event()
-        job = Job(do, None, done)
-        self.submit(job)
+        job, done = Job(do, None), threading.Event()
+        job.done = done
+        self.submit([job])
         done.wait()
         outcome: T = self._outcome(job)
         return outcome
@@ -100,12 +152,12 @@ class Worker(ABC, Generic[Context]):
                 job.error = None  # or the two would keep each other
         return job.result
 
-    def submit(self, job: Job[Context]) -> None:
+    def submit(self, jobs: Sequence[Job[Context]]) -> None:
         """Hand something to the thread."""
         with self._lock:  # so that nothing comes after the thread has looked for the last time
             if self._closed is not None:
                 raise self._closed
-            self._jobs.put(job)
+            self._jobs.put(jobs)
 
     def start(self) -> None:
         """Begin. The connection is made by the thread; if it cannot be, that is what all calls raise."""
@@ -125,7 +177,7 @@ class Worker(ABC, Generic[Context]):
 
     def nudge(self) -> None:
         """Have the thread look around."""
-        self._jobs.put(None)
+        self._jobs.put(())
 
     # -- in the thread -------------------------------------------------------------------------------------------
 
@@ -153,11 +205,11 @@ class Worker(ABC, Generic[Context]):
             failure = error
         while not (self._is_stopping and self._jobs.empty()):
             try:
-                batch = [self._jobs.get(timeout=self.rest() if failure is None else None)]
+                jobs = list(self._jobs.get(timeout=self.rest() if failure is None else None))
             except Empty:
                 continue
-            batch += [self._jobs.get_nowait() for _ in range(min(self._jobs.qsize(), _LARGEST_BATCH - 1))]
-            jobs = [job for job in batch if job is not None]
+            while len(jobs) < _LARGEST_BATCH and not self._jobs.empty():
+                jobs += self._jobs.get_nowait()
             self._do(jobs, failure)
             self.tell(jobs)
         self.disconnect()
@@ -173,17 +225,14 @@ class Worker(ABC, Generic[Context]):
                 job.result, job.error = None, failure
 
     def tell(self, jobs: Sequence[Job[Context]]) -> None:
-        """Wake who waits for jobs, or for room."""
-        events: dict[Any, list[anyio.Event]] = {loop: [self._room.pop(loop)] for loop in tuple(self._room)}
+        """Wake who waits for jobs."""
+        by_loop: dict[Any, list[Job[Context]]] = {}
         for job in jobs:
-            if isinstance(job.done, threading.Event):
-                job.done.set()
-            elif job.loop in events:
-                events[job.loop].append(job.done)
-            else:
-                events[job.loop] = [job.done]
-        for loop, done in events.items():
-            wake(loop, done)
+            by_loop.setdefault(job.loop, []).append(job)
+        for job in by_loop.pop(None, ()):
+            job.done.set()
+        for loop, its in by_loop.items():
+            call_soon_from_thread(loop, self._answer, loop, its)
 
 
 class Reader(Worker[sqlite3.Connection]):
@@ -226,19 +275,14 @@ class Reader(Worker[sqlite3.Connection]):
                     self._connection.execute("ROLLBACK")
 
 
-def wake(loop: Any, events: Sequence[anyio.Event]) -> None:
-    """Set events in their event loop, from another thread, without waiting for it.
+def call_soon_from_thread(loop: Any, function: Callable[..., None], *args: object) -> None:
+    """Call a function in an event loop, from another thread, without waiting for it.
 
     `anyio.from_thread.run_sync` would wait until the loop has time for it; asyncio's loops and trio's tokens have what
     is needed themselves.
     """
     call = loop.call_soon_threadsafe if hasattr(loop, "call_soon_threadsafe") else loop.run_sync_soon
     try:
-        call(_set_all, events)
+        call(function, *args)
     except RuntimeError:
         logger.debug("An event loop ended while it waited for the store")
-
-
-def _set_all(events: Sequence[anyio.Event]) -> None:
-    for event in events:
-        event.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +15,7 @@ from eventrouter.errors import StoreError
 from eventrouter.records import Subscription
 from eventrouter.stores._sqlite_batch import Batch
 from eventrouter.stores._sqlite_schema import Synchronous, connect, explained, primary_code
-from eventrouter.stores._sqlite_worker import Job, Worker, wake
+from eventrouter.stores._sqlite_worker import Job, Worker, call_soon_from_thread
 
 #: How often the file is looked at for what other processes have written, in seconds: at first, and at most after
 #: nothing was found for a while.
@@ -48,6 +49,7 @@ class Writer(Worker[Batch]):
         self._batches = 0
         self._version = 0  # of the file, as other connections change it
         self._look = FIRST_LOOK
+        self._next_look = 0.0
         self._generation = 0  # how often others were seen to have changed it
         self._watchers: list[tuple[Any, anyio.Event]] = []
 
@@ -160,19 +162,23 @@ class Writer(Worker[Batch]):
         with self._lock:
             if not self._watchers:
                 return None
+        now = time.monotonic()
+        if now < self._next_look:
+            return self._next_look - now
         try:
             version = self._ask("data_version")
         except sqlite3.Error:
             version = self._version  # who reads or writes is told what is wrong
+        self._look = FIRST_LOOK if version != self._version else min(2 * self._look, LAST_LOOK)
+        self._next_look = now + self._look
         if version == self._version:
-            self._look = min(2 * self._look, LAST_LOOK)
             return self._look
-        self._version, self._look = version, FIRST_LOOK
+        self._version = version
         with self._lock:
             self._generation += 1
             watchers, self._watchers = self._watchers, []
         for loop, event in watchers:
-            wake(loop, [event])
+            call_soon_from_thread(loop, event.set)
         return self._look
 
 

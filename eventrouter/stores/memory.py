@@ -151,7 +151,8 @@ class _Backlog:
         """Give all instants others, in the same order."""
 
         def accepted(item: Accepted) -> Accepted:
-            return msgspec.structs.replace(item, at=moved(item.at))
+            due = None if item.due is None else moved(item.due)
+            return msgspec.structs.replace(item, at=moved(item.at), due=due)
 
         self.fresh = deque((id, accepted(item)) for id, item in self.fresh)
         self.behind = {key: deque((id, accepted(item)) for id, item in items) for key, items in self.behind.items()}

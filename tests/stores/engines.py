@@ -23,9 +23,9 @@ class _Inline:
         return self.call_blocking(do)
 
     def call_blocking(self, do):
-        job = Job(do, None, None)
-        self.submit(job)
-        self._do([self._jobs.get_nowait()], None)
+        job = Job(do, None)
+        self.submit([job])
+        self._do(self._jobs.get_nowait(), None)
         return self._outcome(job)
 
     def start(self):
