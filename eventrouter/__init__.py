@@ -43,6 +43,7 @@ from eventrouter.errors import (
     QueueError,
     ResourceNotFoundError,
     ScheduleExpressionError,
+    StoreError,
     TargetTimeoutError,
     ThrottledError,
     TransformError,
@@ -77,6 +78,7 @@ from eventrouter.rules import Archive, Rule, RuleExplanation
 from eventrouter.schedules import ScheduleExpression
 from eventrouter.stores._memory_idempotency import MemoryIdempotencyStore
 from eventrouter.stores.memory import MemoryStore
+from eventrouter.stores.sqlite import SqliteStore
 from eventrouter.targets.bus import BusTarget
 from eventrouter.targets.function import FunctionTarget
 from eventrouter.targets.log import JsonLinesTarget, LogTarget
@@ -168,8 +170,10 @@ __all__ = [
     "RuleExplanation",
     "ScheduleExpression",
     "ScheduleExpressionError",
+    "SqliteStore",
     "Statistics",
     "Store",
+    "StoreError",
     "StoredValue",
     "Subscription",
     "SystemClock",

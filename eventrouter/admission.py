@@ -43,6 +43,22 @@ class PutResult(msgspec.Struct, frozen=True, gc=False):
     success_code: SuccessCode | None = None
 
 
+def results_of(admitted: Sequence[Accepted | PutResult], duplicates: Sequence[str | None]) -> list[PutResult]:
+    """Say what became of entries, given what the store said of those that were accepted."""
+    earlier_ids = iter(duplicates)
+    results: list[PutResult] = []
+    for item in admitted:
+        if isinstance(item, PutResult):
+            results.append(item)
+            continue
+        earlier = next(earlier_ids)
+        if earlier is not None:
+            results.append(PutResult(earlier, None, None, "DEDUPLICATED"))
+        else:
+            results.append(PutResult(item.event.id, None, None, "PUBLISHED"))
+    return results
+
+
 @dataclass(frozen=True)
 class Admission:
     """Decides about what is put on the buses of a router.

@@ -14,7 +14,7 @@ import msgspec
 
 from eventrouter._life import Life
 from eventrouter.abc import Clock, Observer, Store, SystemClock, Target, Tracing
-from eventrouter.admission import Admission, PutResult, check_is_list, new_ids
+from eventrouter.admission import Admission, PutResult, check_is_list, new_ids, results_of
 from eventrouter.archives import Archives
 from eventrouter.buses import DEFAULT_BUS, EventBuses
 from eventrouter.dead_letters import DeadLetters
@@ -25,10 +25,12 @@ from eventrouter.destinations import Aftermath, Subscribers, returned_entries
 from eventrouter.errors import (
     InvalidRuleError,
     NotFoundError,
+    StoreError,
 )
 from eventrouter.event import Event, EventEntry
 from eventrouter.observability import Statistics
 from eventrouter.observability._statistics import survey
+from eventrouter.outbox import Outbox
 from eventrouter.queues import Sending
 from eventrouter.queues._router import Queues
 from eventrouter.records import (
@@ -43,6 +45,7 @@ from eventrouter.records import (
 from eventrouter.retry import RetryBudget
 from eventrouter.rules import Route
 from eventrouter.stores.memory import MemoryStore
+from eventrouter.stores.sqlite import SqliteStore
 
 logger = logging.getLogger("eventrouter")
 
@@ -50,7 +53,7 @@ logger = logging.getLogger("eventrouter")
 _TURN: Final = 64
 
 
-class EventRouter(Life, Queues, EventBuses, DeadLetters, Archives):
+class EventRouter(Life, Queues, EventBuses, DeadLetters, Archives, Outbox):
     """Event buses, their rules, and the delivery of their events.
 
     Declare buses, rules and targets at any time; put events while inside ``async with router``. Leaving the block
@@ -136,8 +139,10 @@ class EventRouter(Life, Queues, EventBuses, DeadLetters, Archives):
         - `NotAuthorizedForSourceException`, `NotAuthorizedForDetailTypeException`, `AccessDeniedException`: the policy
           of the bus does not allow it (`Policy.authorize`)
         - `RecursiveInvocationException`: the chain of handlers that put events is longer than `maximum_depth`
-        - `ThrottlingException`: the backlog of a target is full and rejects, or stayed so for `put_timeout`; worth
-          another try. Backlogs are looked at first, so that this meets what may be a duplicate, too
+        - `ThrottlingException`: the backlog of a target is full and rejects, or stayed so for `put_timeout`, or the
+          store has its `max_size`; worth another try. Backlogs are looked at first, so that this meets what may be a
+          duplicate, too
+        - `InternalFailure`: the store could not keep it, as when the disk is full
 
         Args:
             entries: What to accept.
@@ -247,30 +252,24 @@ class EventRouter(Life, Queues, EventBuses, DeadLetters, Archives):
             reserved = self._dispatcher.reserve(counts)  # behind whom they came, they were let in
         try:
             duplicates = await self._store.append(accepted)
-        except BaseException:
+        except BaseException as error:
             self._dispatcher.give_back(reserved)
             self._dispatcher.doubt()  # it may have happened even so, when it was cancelled or its answer was lost
-            raise
+            if not isinstance(error, StoreError):
+                raise
+            refused = PutResult(None, error.error_code, str(error))
+            return [item if isinstance(item, PutResult) else refused for item in admitted]
         if any(duplicates):
             self._dispatcher.give_back(reserved)
             kept = [item for item, earlier in zip(accepted, duplicates, strict=True) if not earlier]
             self._dispatcher.notify(count_deliveries(kept))
         else:
             self._dispatcher.accept(reserved, counts)
-        earlier_ids = iter(duplicates)
-        results: list[PutResult] = []
-        for item in admitted:
-            if isinstance(item, PutResult):
-                results.append(item)
-                continue
-            earlier = next(earlier_ids)
-            if earlier is not None:
-                results.append(PutResult(earlier, None, None, "DEDUPLICATED"))
-                continue
-            results.append(PutResult(item.event.id, None, None, "PUBLISHED"))
-            if self._dispatcher.observers:
-                self._dispatcher.observers.ingested(item)
-        return results
+        if self._dispatcher.observers:
+            for item, earlier in zip(accepted, duplicates, strict=True):
+                if earlier is None:
+                    self._dispatcher.observers.ingested(item)
+        return results_of(admitted, duplicates)
 
     async def _make_room(
         self,
@@ -376,8 +375,6 @@ def _open_store(store: str | Store) -> Store:
     if store == "memory://":
         return MemoryStore()
     if store.startswith("sqlite:"):
-        from eventrouter.stores.sqlite import SqliteStore  # noqa: PLC0415 - who uses none need not load SQLite
-
         return SqliteStore.from_url(store)
     raise InvalidRuleError(
         f"{store!r} is no store", hint="use 'memory://' or 'sqlite:///orders.db', or hand over a Store"

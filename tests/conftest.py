@@ -5,6 +5,7 @@ import os
 import hypothesis
 import pytest
 
+from tests.stores.engines import Scratch
 from tests.virtual_time import virtual_time_backends
 
 # How long an example takes says more about the machine than about the code. In CI, hypothesis has such settings itself.
@@ -20,3 +21,11 @@ def anyio_backend(request):
     A test that uses threads, processes or files overrides this with `real_time_backends`.
     """
     return request.param
+
+
+@pytest.fixture
+def scratch():
+    """Give directories for files that need not be on a disk."""
+    scratch = Scratch()
+    yield scratch
+    scratch.remove()

@@ -168,8 +168,9 @@ def _prepare(connection: sqlite3.Connection, path: Path, synchronous: Synchronou
     for script in MIGRATIONS[version:]:
         for statement in _statements(script):
             connection.execute(statement)
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    if version < len(MIGRATIONS):
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
     connection.execute("COMMIT")
 
 

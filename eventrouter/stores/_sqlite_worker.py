@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sqlite3
 import threading
@@ -80,7 +79,7 @@ class Worker(ABC, Generic[Context]):
         job = Job(do, loop)
         self._gather(loop, job)
         try:
-            if isinstance(loop, asyncio.AbstractEventLoop):
+            if hasattr(loop, "create_future"):
                 job.done = loop.create_future()  # half the cost of an event, and every publisher pays it
                 await job.done
             else:
@@ -129,11 +128,10 @@ class Worker(ABC, Generic[Context]):
             self._room.pop(loop).set()
         for job in jobs:
             job.is_over = True
-            if isinstance(job.done, asyncio.Future):
-                if not job.done.done():  # as it is when the task has just been cancelled
-                    job.done.set_result(None)
-            else:
+            if isinstance(job.done, anyio.Event):
                 job.done.set()
+            elif not job.done.done():  # as it is when the task has just been cancelled
+                job.done.set_result(None)
 
     def call_blocking(self, do: Callable[[Context], T]) -> T:
         """Do the same from a thread without an event loop."""

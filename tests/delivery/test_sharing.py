@@ -6,8 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventrouter import EventEntry, MemoryStore, RetryPolicy
+from tests.stores.engines import INLINE_STORES
 from tests.support import Scripted, make_router, order, seconds
 from tests.virtual_time import LoopClock, virtual_time_backends
+
+
+@pytest.fixture(params=INLINE_STORES)
+async def store(request, scratch):
+    store = INLINE_STORES[request.param](scratch.new())
+    await store.open()  # once more than the routers do, since tests look into it
+    yield store
+    await store.close()
 
 
 def two(store, clock, **options):
@@ -16,8 +25,8 @@ def two(store, clock, **options):
     return [make_router(target, store=store, clock=clock) for target in targets], targets
 
 
-async def test_what_one_router_accepted_another_takes_over_when_it_closes():
-    store, clock = MemoryStore(), LoopClock()
+async def test_what_one_router_accepted_another_takes_over_when_it_closes(store):
+    clock = LoopClock()
     (first, second), (one, other) = two(store, clock, maximum_concurrency=1)
     one.script.extend([lambda: anyio.sleep(1)] * 5)
     first.drain_timeout = seconds(0)
@@ -32,8 +41,8 @@ async def test_what_one_router_accepted_another_takes_over_when_it_closes():
     assert all(delivery.attempt == 1 for delivery in other.seen)  # what was handed back was not counted
 
 
-async def test_deliveries_of_a_router_that_vanished_come_back_when_its_leases_end():
-    store, clock = MemoryStore(), LoopClock()
+async def test_deliveries_of_a_router_that_vanished_come_back_when_its_leases_end(store):
+    clock = LoopClock()
     (_, second), (_, other) = two(store, clock)
     vanished = make_router(Scripted(id="t"), store=store, clock=clock)
     vanished.pause_target("r", "t")
@@ -50,8 +59,8 @@ async def test_deliveries_of_a_router_that_vanished_come_back_when_its_leases_en
     assert second.closing_report.total.delivered == 1
 
 
-async def test_a_router_whose_deliveries_another_one_ended_settles_down():
-    store, clock = MemoryStore(), LoopClock()
+async def test_a_router_whose_deliveries_another_one_ended_settles_down(store):
+    clock = LoopClock()
     (first, second), (one, other) = two(store, clock)
     async with first:
         first.pause_target("r", "t")
@@ -101,9 +110,9 @@ def test_routers_that_share_a_store_deliver_everything_once_unless_it_fails(data
 
 
 @pytest.mark.parametrize("limit", [1, 3])
-async def test_a_pump_leaves_to_others_what_it_cannot_take(limit):
+async def test_a_pump_leaves_to_others_what_it_cannot_take(limit, store):
     """A target that waits gets as many as it can attempt; the rest is not leased away from other routers."""
-    store, clock = MemoryStore(), LoopClock()
+    clock = LoopClock()
     (first, second), (one, other) = two(store, clock, maximum_concurrency=limit)
     for target in (one, other):
         target.script.extend([lambda: anyio.sleep(1)] * 40)

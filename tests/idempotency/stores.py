@@ -1,10 +1,12 @@
 """Stores around stores, and a clock, for tests."""
 
+from contextlib import contextmanager
 from datetime import timedelta
 
 import anyio.lowlevel
 
 from eventrouter import MemoryIdempotencyStore
+from tests.stores.engines import InlineSqliteStore, Scratch, at_once
 from tests.virtual_time import EPOCH
 
 
@@ -98,3 +100,21 @@ class MortalStore:
         if not self.is_alive:
             raise OSError("dead")
         return getattr(self.inner, name)
+
+
+#: Every idempotency store there is. A new engine joins here, and in `opened`.
+IDEMPOTENCY_STORES = ("memory", "sqlite")
+
+
+@contextmanager
+def opened(name):
+    """Open an idempotency store, without threads, so that virtual time may be used."""
+    if name == "memory":
+        yield MemoryIdempotencyStore()
+        return
+    scratch = Scratch()
+    store = InlineSqliteStore(scratch.new() / "store.db")
+    at_once(store.open())
+    yield store.idempotency
+    at_once(store.close())
+    scratch.remove()

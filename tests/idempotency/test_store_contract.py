@@ -5,17 +5,17 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from eventrouter import InvalidRuleError, MemoryIdempotencyStore, StoredValue, ThrottledError
-from tests.idempotency.stores import AsyncFace
+from tests.idempotency.stores import AsyncFace, opened
 from tests.support import NOON, seconds
 
 LATER = NOON + seconds(10)
 
 
-@pytest.fixture(
-    params=[MemoryIdempotencyStore, lambda: AsyncFace(MemoryIdempotencyStore())], ids=["memory", "blocking"]
-)
-def store(request):
-    return request.param()
+@pytest.fixture(params=["memory", "memory, blocking", "sqlite", "sqlite, blocking"])
+async def store(request):
+    name, _, blocking = request.param.partition(", ")
+    with opened(name) as store:
+        yield AsyncFace(store) if blocking else store
 
 
 async def put(store, value=b"a", key="k", scope="s", now=NOON, expires=LATER):

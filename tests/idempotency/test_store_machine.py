@@ -1,12 +1,15 @@
 """Any sequence of calls leaves a store with what a dictionary would have."""
 
+from contextlib import ExitStack
 from datetime import timedelta
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from eventrouter import MemoryIdempotencyStore, StoredValue
+from eventrouter import StoredValue
+from tests.idempotency.stores import IDEMPOTENCY_STORES, opened
 from tests.support import NOON
 
 keys = st.sampled_from("xyz")
@@ -17,9 +20,12 @@ durations = st.integers(0, 5).map(lambda s: timedelta(seconds=s))
 class IdempotencyStoreMachine(RuleBasedStateMachine):
     """The model forgets nothing; the store may have swept what has expired."""
 
+    name = None  # of the store
+
     def __init__(self):
         super().__init__()
-        self.store = MemoryIdempotencyStore().blocking
+        self.opened = ExitStack()
+        self.store = self.opened.enter_context(opened(type(self).name)).blocking
         self.now = NOON
         self.model = {}
 
@@ -60,6 +66,13 @@ class IdempotencyStoreMachine(RuleBasedStateMachine):
         elif not succeeded:
             del self.model[key]  # it was swept
 
+    def teardown(self):
+        self.opened.close()
 
-IdempotencyStoreMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
-TestIdempotencyStore = IdempotencyStoreMachine.TestCase
+
+@pytest.mark.parametrize("name", IDEMPOTENCY_STORES)
+def test_a_store_has_what_a_dictionary_would_have(name):
+    run_state_machine_as_test(
+        type("Machine", (IdempotencyStoreMachine,), {"name": name}),
+        settings=settings(max_examples=60, stateful_step_count=25, deadline=None),
+    )

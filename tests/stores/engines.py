@@ -28,6 +28,9 @@ class _Inline:
         self._do(self._jobs.get_nowait(), None)
         return self._outcome(job)
 
+    def nudge(self):
+        pass
+
     def start(self):
         self._closed = None
         self.connect()

@@ -235,7 +235,12 @@ class Pair(RuleBasedStateMachine):
         for queue in ("q0", None):
             first, second = self.both("dead_letters", queue=queue)
             assert [replace(letter, id=0) for letter in first] == [replace(letter, id=0) for letter in second]
-        span = {"start": NOON - timedelta(days=1), "end": NOON + timedelta(days=1), "now": self.furthest, "limit": 10**6}
+        span = {
+            "start": NOON - timedelta(days=1),
+            "end": NOON + timedelta(days=1),
+            "now": self.furthest,
+            "limit": 10**6,
+        }
         for archive in "xy":
             first, second = self.both("archived", archive, **span)
             assert [msgspec.structs.replace(item, position=0) for item in first] == [

@@ -2,11 +2,22 @@
 
 from dataclasses import replace
 
+import anyio
 import msgspec
 import pytest
 
 from eventrouter import DeadLetter, DeadLettered, Delivered, Dropped, MemoryStore, Postponed, RetryAt, Subscription
-from eventrouter.records import Accepted, ArchiveStatistics, Archiving, Counts, Deduplication, Delivery, Depth, Ledger
+from eventrouter.records import (
+    Accepted,
+    ArchiveStatistics,
+    Archiving,
+    Counts,
+    Deduplication,
+    Delivery,
+    Depth,
+    Ledger,
+    Occurrence,
+)
 from tests.stores.engines import STORES, Scratch
 from tests.support import NOON, make_event, seconds
 from tests.virtual_time import real_time_backends
@@ -677,3 +688,52 @@ async def test_a_lease_of_a_subscription_that_the_store_does_not_know_was_lost(s
     await store.release([foreign])
     assert list(await store.extend([foreign], until=SOON)) == [foreign]
     assert list(await store.settle([Delivered(foreign)])) == [Delivered(foreign)]
+
+
+# -- schedules -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_schedule_fires_once_for_a_slot_and_never_for_an_earlier_one(store):
+    assert await store.last_fired() == {}
+    first = Occurrence("s", NOON, (accepted(0), accepted(1, B)))
+    assert list(await store.fire([first, first, Occurrence("t", NOON, (accepted(2),))])) == [True, False, True]
+    assert list(await store.fire([Occurrence("s", NOON - seconds(1), (accepted(3),))])) == [False]
+    assert await store.pending() == {A: 2, B: 1}
+    assert list(await store.fire([Occurrence("s", NOON + seconds(1), (accepted(4),))])) == [True]
+    assert [item.event.detail["n"] for item in await lease(store)] == [0, 2, 4]
+    assert await store.last_fired() == {"s": NOON + seconds(1), "t": NOON}
+    assert (await store.ledger()).events == 4
+
+
+async def test_a_slot_may_be_remembered_without_an_event(store):
+    assert list(await store.fire([Occurrence("s", NOON)])) == [True]
+    assert list(await store.fire([Occurrence("s", NOON, (accepted(),))])) == [False]
+    assert await store.pending() == {}
+    await store.forget_schedules(["s", "never was"])
+    assert await store.last_fired() == {}
+    assert list(await store.fire([Occurrence("s", NOON, (accepted(),))])) == [True]
+
+
+async def test_what_nobody_else_has_changed_is_waited_for(store):
+    with anyio.move_on_after(0.01) as scope:
+        await store.changed(0)
+    assert scope.cancelled_caught
+
+
+async def test_a_store_that_was_closed_has_the_same_when_it_is_opened_again(store):
+    await store.append([accepted(0, A, B), accepted(1)])
+    [leased] = await lease(store, limit=1)
+    letters = await bury(store, 1, B)
+    before = await store.ledger()
+    await store.close()
+    await store.open()
+    assert await store.ledger() == before
+    assert list(await store.dead_letters()) == letters
+    assert list(await store.settle([Delivered(leased)])) == []
+
+
+async def test_a_limit_of_attempts_is_no_limit_for_who_is_alone(store):
+    await store.append([accepted(0) for _ in range(5)])
+    options = {"now": SOON, "until": SOON + seconds(60), "maximum_concurrency": 1}
+    assert len(await store.lease(A, 3, **options)) == 3
+    assert len(await store.lease(A, 3, **options)) == 2
