@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from benchmarks import changes, delivery, operators, peers, scaling
+from benchmarks import changes, delivery, durable, operators, peers, scaling
 from benchmarks.cache import DIRECTORY
 from benchmarks.compare import PAIRS, compare
 from benchmarks.families import FAMILIES
@@ -18,7 +18,8 @@ from benchmarks.naive import MiscountError
 from benchmarks.plot import Curves, draw
 from benchmarks.report import Section, summary, surroundings
 
-PAGE, PICTURE, DELIVERY_PAGE = "matching-figures.md", "matching-figures.svg", "delivery-figures.md"
+PAGE, PICTURE = "matching-figures.md", "matching-figures.svg"
+DELIVERY_PAGE, DURABLE_PAGE = "delivery-figures.md", "durable-figures.md"
 HEADER = "<!-- Written by `python -m benchmarks --write`; change the benchmarks, not this page. -->"
 
 
@@ -66,6 +67,20 @@ def measure_delivery(directory: Path) -> None:
     write_delivery(directory, sections)
 
 
+def measure_durable(directory: Path) -> None:
+    """Measure a store in a file, print, and write its page."""
+    print(surroundings(delivery.LIBRARIES), end="\n\n")
+    sections = run(durable.measure())
+    print(summary(sections), end="\n\n")
+    write_durable(directory, sections)
+
+
+def write_durable(directory: Path, sections: Iterable[Section]) -> None:
+    """Write the page about a store in a file."""
+    page = [f"{surroundings(('anyio', 'trio', 'msgspec'))}.", *(section.markdown() for section in sections)]
+    write(directory / DURABLE_PAGE, "A file in figures", page)
+
+
 def write_delivery(directory: Path, sections: Iterable[Section]) -> None:
     """Write the page about delivery."""
     page = [f"{surroundings(delivery.LIBRARIES)}.", *(section.markdown() for section in sections)]
@@ -83,7 +98,7 @@ def parser() -> argparse.ArgumentParser:
     """Make the parser of the command line."""
     root = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure eventrouter.")
     root.set_defaults(command="short")
-    where = "where pages and the picture go; `full` and `delivery` take it as well"
+    where = "where pages and the picture go; `full`, `delivery` and `durable` take it as well"
     root.add_argument("--write", type=Path, default=DIRECTORY, metavar="DIR", help=where)
     commands = root.add_subparsers(title="commands; without one, the short set, in under three minutes")
     for name, about in (
@@ -93,13 +108,14 @@ def parser() -> argparse.ArgumentParser:
         ("peers", "other matchers, and outputs that are long"),
         ("changes", "adding and removing rules, and memory"),
         ("delivery", "from put_events to a handler, other event buses, latencies, the time to import"),
+        ("durable", "put_events, leases and settlements on a SQLite file, against the same rows by hand"),
         ("counts", "match all lots, and compare with event-ruler's counts"),
         ("compare", "compare two commits"),
         ("published", "figures to publish, by pyperf; its options follow"),
     ):
         command = commands.add_parser(name, help=about, add_help=name != "published")
         command.set_defaults(command=name)
-        if name in ("full", "delivery"):
+        if name in ("full", "delivery", "durable"):
             # Suppressed: a default of the command would undo what was said in front of it.
             command.add_argument("--write", type=Path, default=argparse.SUPPRESS, metavar="DIR", help="see above")
         elif name == "scaling":
@@ -137,6 +153,8 @@ def main() -> None:
             print(operators.count_all())
         elif options.command == "delivery":
             measure_delivery(options.write)
+        elif options.command == "durable":
+            measure_durable(options.write)
         elif options.command in commands:
             print(surroundings(), end="\n\n")
             print(summary(run(commands[options.command]())))

@@ -269,7 +269,7 @@ def rates(figures: Mapping[str, Figure], rounds: int) -> Section:
         ["what", "events/s", "spread", "against", "rate / its rate"],
     )
     for name, figure in figures.items():
-        plain, _, backend = name.partition(", trio")
+        plain, _, _ = name.partition(", trio")
         _, floor, limit = MEASURES[plain]
         ratio, against = MISSING, f"{floor}, trio" if floor and name != plain else floor
         if floor:

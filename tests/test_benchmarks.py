@@ -8,8 +8,8 @@ from collections import Counter
 import anyio
 import pytest
 
-from benchmarks import aws_events, citylots, delivery, latency, workloads
-from benchmarks.__main__ import parser, write_delivery
+from benchmarks import aws_events, citylots, delivery, durable, latency, workloads
+from benchmarks.__main__ import parser, write_delivery, write_durable
 from benchmarks.cache import DIRECTORY
 from benchmarks.compare import sign_test, verdict
 from benchmarks.delivery_peers import Peer, Published
@@ -196,3 +196,19 @@ def test_the_page_about_delivery_shows_all_sections(tmp_path, capsys):
     assert lines.count("| a | 1 ≥ 1 |") == 2
     assert "no aiopubsub" in lines[4] or "aiopubsub 3" in lines[4]
     assert str(tmp_path) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", durable.measures())
+def test_every_row_of_a_durable_benchmark_is_counted(name, monkeypatch, scratch):
+    monkeypatch.setattr(durable, "EVENTS", 200)
+    backend, one = durable.measures()[name]
+    assert anyio.run(one, scratch.new() / "x.db", backend=backend) > 0
+
+
+def test_the_page_about_a_file_shows_rates_and_latencies(tmp_path, monkeypatch, scratch):
+    monkeypatch.setattr(durable, "PACED", 3)
+    figures = {name: Figure((1e-5,) * 4) for name in durable.measures()}
+    sections = [durable.rates(figures, rounds=4), durable.latencies(scratch.new())]
+    assert [budget.ratio for budget in sections[0].budgets] == [1.0] * 4
+    write_durable(tmp_path, sections)
+    assert "put_events, trio" in (tmp_path / "durable-figures.md").read_text()
