@@ -75,7 +75,10 @@ def _now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
 
-_INSERT_EVENT = "INSERT INTO event(seq, deliveries, archives, id, bus, at, hops, grp, info, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_EVENT = (
+    "INSERT INTO event(seq, deliveries, archives, id, bus, at, hops, grp, info, body) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 _INSERT_DELIVERY = "INSERT INTO delivery(id, seq, subscription, at, ready, due) VALUES (?, ?, 1, 0, NULL, 0)"
 
 
