@@ -150,9 +150,10 @@ async def publish(path: Path) -> float:
 async def lease_and_ack(path: Path) -> float:
     """Lease and remove rows by a bare loop, a hundred at a time."""
     connection, [row] = make_file(path)
-    with connection:
-        connection.executemany(_INSERT_EVENT, [(id, *row) for id in range(1, EVENTS + 1)])
-        connection.executemany(_INSERT_DELIVERY, [(id, id) for id in range(1, EVENTS + 1)])
+    connection.execute("BEGIN")
+    connection.executemany(_INSERT_EVENT, [(id, *row) for id in range(1, EVENTS + 1)])
+    connection.executemany(_INSERT_DELIVERY, [(id, id) for id in range(1, EVENTS + 1)])
+    connection.execute("COMMIT")
     start = time.perf_counter()
     for token in count(1):
         connection.execute("BEGIN IMMEDIATE")
