@@ -312,8 +312,8 @@ async def test_an_outcome_that_comes_after_its_lease_is_ignored(caplog):
     """Another process took the delivery over: its outcome counts, not ours."""
 
     class Expiring(MemoryStore):
-        async def lease(self, subscription, limit, *, now, until):
-            return await super().lease(subscription, limit, now=now, until=now + seconds(1))
+        async def lease(self, subscription, limit, *, now, until, **options):
+            return await super().lease(subscription, limit, now=now, until=now + seconds(1), **options)
 
     async def slow():
         await anyio.sleep(1.5)
