@@ -15,6 +15,8 @@
     +-- BusClosedError          RuntimeError   the router is not running
     +-- MissingExtraError       ImportError    an optional dependency is not installed
     +-- StoreError                             the store cannot be used, or could not do what it was asked
+    +-- NoSuchEventError        ValueError     there is no event to draw, or none was found
+    +-- UndecidedError          ValueError     a question about patterns was neither proven nor disproven
     +-- DeliveryError                          an attempt to deliver failed; `error_code` says how
         +-- TargetTimeoutError  TimeoutError   the target did not return in time
         +-- IdempotencyInProgressError         another call with the same idempotency key is still running
@@ -195,6 +197,44 @@ class ConflictError(EventRouterError):
 
 class BusClosedError(EventRouterError, RuntimeError):
     """The router is not running: it was not entered yet, or it is closing."""
+
+
+class NoSuchEventError(EventRouterError, ValueError):
+    """There is no event of the kind that a test asks for, or none was found.
+
+    Attributes:
+        reason: Why.
+        proven: Whether it is proven that there is none.
+    """
+
+    def __init__(self, reason: str, *, proven: bool) -> None:
+        super().__init__(reason, proven)
+        self.reason, self.proven = reason, proven
+
+    def __str__(self) -> str:
+        return f"{'No such event' if self.proven else 'None found'}: {self.reason}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _no_such_event, (self.reason, self.proven)
+
+
+def _no_such_event(reason: str, proven: bool) -> NoSuchEventError:
+    return NoSuchEventError(reason, proven=proven)
+
+
+class UndecidedError(EventRouterError, ValueError):
+    """A question about patterns was neither proven nor disproven, and somebody asked for yes or no.
+
+    Attributes:
+        reason: Why it is not known.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"Neither proven nor disproven: {self.reason}"
 
 
 class MissingExtraError(EventRouterError, ImportError):

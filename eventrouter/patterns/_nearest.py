@@ -27,6 +27,7 @@ from eventrouter.patterns._operators import (
     is_number,
     wildcard_tokens,
 )
+from eventrouter.patterns._work import Work
 
 #: How far a value is from another: of another type or not, how much differs, how much of it is gone.
 Distance: TypeAlias = tuple[bool, float, float]
@@ -40,18 +41,6 @@ class Unusual(enum.Enum):
 
     REMOVED = "the field may not be there"
     NONE = "no value fits"
-
-
-class Work:
-    """How much may still be spent: past it, values that fit are found, but not always the nearest."""
-
-    def __init__(self, amount: int) -> None:
-        self._left = amount
-
-    def take(self, amount: int) -> bool:
-        """Spend some, if there is enough."""
-        self._left -= amount
-        return self._left >= 0
 
 
 def nearest_change(tests: Sequence[ContentFilter], value: Leaf, work: Work) -> Leaf | Unusual:

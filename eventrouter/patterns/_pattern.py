@@ -8,6 +8,8 @@ from functools import cached_property
 from typing import Any, Final, Self
 
 from eventrouter.errors import InvalidEventError, PatternComplexityError, PatternError
+from eventrouter.patterns import _algebra as algebra
+from eventrouter.patterns._answers import Answer, Unknown
 from eventrouter.patterns._canonical import canonical_json
 from eventrouter.patterns._cursor import RefusedError, TooComplexError
 from eventrouter.patterns._evaluate import Evaluator
@@ -15,6 +17,7 @@ from eventrouter.patterns._explain import Explanation, explain
 from eventrouter.patterns._json import JsonSyntaxError, decoded, line_and_column, read_event_text
 from eventrouter.patterns._parse import UNCOUNTED, Parser
 from eventrouter.patterns._places import json_path
+from eventrouter.patterns._space import Events
 from eventrouter.patterns._tree import Fields, SubRule, dumps, expand, to_json
 
 MAXIMUM_COMBINATIONS: Final = 1_000  # of `$or` branches (EventBridge user guide)
@@ -120,6 +123,61 @@ class Pattern:
         if not isinstance(data, Mapping):
             raise InvalidEventError("Event must be a JSON object", "MalformedEvent")
         return explain(self._evaluator, self.document, data)
+
+    # What patterns are to one another is decided for all events that the keywords let in. The answer is false for an
+    # answer no, true for yes, and raises `UndecidedError` if asked so while it is unknown.
+
+    def is_empty(self, *, on_a_bus: bool = False) -> Answer | Unknown:
+        """Say whether no event at all can match.
+
+        Pure, and bounded: past a fraction of a second of work the answer is `Unknown`.
+
+        Args:
+            on_a_bus: Ask about events of a bus only. These have EventBridge's envelope, and no other fields beside it:
+                `version`, `id`, `detail-type`, `source`, `account`, `time` and `region`, each one string, of any form;
+                `replay-name`, one string or absent; `resources`, an array of strings; and `detail`, an object.
+
+        Returns:
+            Yes, proven; or no, with an event that matches as the witness; or `Unknown`, with the reason.
+        """
+        return algebra.is_empty(self.sub_rules, Events(on_a_bus))
+
+    def overlaps(self, other: Pattern, *, on_a_bus: bool = False, arrays: bool = True) -> Answer | Unknown:
+        """Say whether there is an event that matches both patterns. As `is_empty` else.
+
+        An array may have one value for each pattern: so for events with arrays, `{"a": [1]}` and `{"a": [2]}` overlap.
+
+        Args:
+            other: The other pattern.
+            on_a_bus: As `is_empty`.
+            arrays: Ask also about events with arrays of several elements. Without, a field has one value at most.
+
+        Returns:
+            Yes, with an event that matches both; or no, proven; or `Unknown`.
+        """
+        return algebra.overlaps(self.sub_rules, other.sub_rules, Events(on_a_bus, arrays))
+
+    def implies(self, other: Pattern, *, on_a_bus: bool = False, arrays: bool = True) -> Answer | Unknown:
+        """Say whether every event that matches this pattern matches the other one. Arguments as `overlaps`.
+
+        Returns:
+            Yes, proven; or no, with an event that matches this one only; or `Unknown`.
+        """
+        if self == other:
+            return Answer(True)
+        return algebra.implies(self.sub_rules, other.sub_rules, Events(on_a_bus, arrays))
+
+    def equivalent(self, other: Pattern, *, on_a_bus: bool = False, arrays: bool = True) -> Answer | Unknown:
+        """Say whether the same events match both patterns, however they are written. Arguments as `overlaps`.
+
+        Patterns that are equal are equivalent; `==` looks only at what they say, and this at what it means.
+
+        Returns:
+            Yes, proven; or no, with an event that matches one of them only; or `Unknown`.
+        """
+        if self == other:
+            return Answer(True)
+        return algebra.equivalent(self.sub_rules, other.sub_rules, Events(on_a_bus, arrays))
 
     def __eq__(self, other: object) -> bool:
         return self._key == other._key if isinstance(other, Pattern) else NotImplemented

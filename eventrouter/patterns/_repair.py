@@ -9,8 +9,9 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from eventrouter.patterns._draft import Change, Draft, Steps
 from eventrouter.patterns._elements import Elements, Holder, goes_with, lies_in, nearest_elements
 from eventrouter.patterns._evaluate import Evaluator, Field, Trail, read_leaf
-from eventrouter.patterns._nearest import Unusual, Work, nearest_change, unlikeness
+from eventrouter.patterns._nearest import Unusual, nearest_change, unlikeness
 from eventrouter.patterns._operators import Leaf
+from eventrouter.patterns._work import Work
 
 #: Values whose likeness to what is wanted is looked at, times tests; cells of tables for texts (`_alignment`).
 _LOOKS: Final = 50_000
