@@ -35,6 +35,7 @@ from eventrouter.errors import (
     InvalidResultError,
     InvalidRuleError,
     MissingExtraError,
+    NoSuchEventError,
     NotAuthorizedError,
     NotFoundError,
     PatternComplexityError,
@@ -47,12 +48,13 @@ from eventrouter.errors import (
     TargetTimeoutError,
     ThrottledError,
     TransformError,
+    UndecidedError,
 )
 from eventrouter.event import Event, EventEntry
 from eventrouter.idempotency import idempotent
 from eventrouter.matching import Matcher
 from eventrouter.observability import LogObserver, Metrics, Statistics
-from eventrouter.patterns import Explanation, Finding, Pattern, lint
+from eventrouter.patterns import Answer, Explanation, Finding, Pattern, Unknown, lint
 from eventrouter.policy import Policy
 from eventrouter.queues import Message, Queue, QueueAttributes, QueueDepth, QueueEntry, QueueResult, RedrivePolicy
 from eventrouter.records import (
@@ -87,6 +89,7 @@ from eventrouter.templates import TransformContext
 from eventrouter.transform import Input, InputPath, InputTransformer
 
 __all__ = [
+    "Answer",
     "Archive",
     "ArchiveStatistics",
     "Archived",
@@ -138,6 +141,7 @@ __all__ = [
     "Message",
     "Metrics",
     "MissingExtraError",
+    "NoSuchEventError",
     "NotAuthorizedError",
     "NotFoundError",
     "Observation",
@@ -183,6 +187,8 @@ __all__ = [
     "Tracing",
     "TransformContext",
     "TransformError",
+    "UndecidedError",
+    "Unknown",
     "error_fingerprint",
     "idempotent",
     "lint",

@@ -54,5 +54,7 @@ CODES: Final[Mapping[str, str]] = {
     "two-anything-but": "Alternatives are ORed, so that two anything-but let nearly everything through.",
     "passes-everything": "Every value passes the alternatives of a field.",
     "anything-but-other-types": "An anything-but of strings lets all values through that are no strings.",
+    "duplicate-rule": "Two rules of a bus match the same events.",
+    "shadowed-rule": "All that a rule sends to a target, another rule sends there too.",
     "exists-false-in-array": "Inside arrays, an absent field is judged by the order of the names of fields.",
 }

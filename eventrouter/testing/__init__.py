@@ -1,0 +1,1 @@
+"""For tests of code that is driven by events. Nothing of it is imported by the rest of the package."""
