@@ -14,9 +14,9 @@ from urllib.parse import quote
 import typer
 
 from eventrouter.cli._report import printable
-from eventrouter.declarations import RuleDeclaration, load_declarations, read_json
+from eventrouter.declarations import RuleDeclaration, TargetDeclaration, load_declarations, read_json
 from eventrouter.errors import PatternError
-from eventrouter.patterns import CODES, Finding, Pattern, has_wildcards, lint, steps_of
+from eventrouter.patterns import CODES, BusRule, Finding, Pattern, has_wildcards, lint, rule_set_findings, steps_of
 from eventrouter.positions import beginning, find, line_and_column
 
 _MAXIMUM_WILDCARD_RULES: Final = 30  # on a bus (EventBridge quotas)
@@ -69,10 +69,35 @@ def _findings(declarations: Sequence[RuleDeclaration]) -> Iterator[Finding]:
             path = f"$.Rules[{index}].EventPattern{inside}"
             yield replace(finding, message=message, path=path, line=None, column=None)
         wildcards[rule.event_bus_name] += _has_wildcards(rule)
+    yield from _of_buses(declarations)
     for bus, count in wildcards.items():
         if count > _MAXIMUM_WILDCARD_RULES:
             message = f"EventBridge would refuse it: bus {bus} has {count} rules with wildcards, more than 30"
             yield Finding("aws-wildcard-rules", "error", message, "$.Rules")
+
+
+def _of_buses(declarations: Sequence[RuleDeclaration]) -> Iterator[Finding]:
+    """Compare the rules of each bus that are enabled."""
+    buses: dict[str, list[BusRule]] = {}
+    for index, rule in enumerate(declarations):
+        if rule.state == "ENABLED" and (pattern := _pattern(rule)) is not None:
+            # The same target twice is the same only if it receives the same.
+            targets = {target.arn: _received(target) for target in rule.targets}
+            placed = BusRule(rule.name, pattern, targets, f"$.Rules[{index}].EventPattern")
+            buses.setdefault(rule.event_bus_name, []).append(placed)
+    for rules in buses.values():
+        yield from rule_set_findings(rules)
+
+
+def _received(target: TargetDeclaration) -> str:
+    return repr((target.input, target.input_path, target.input_transformer))
+
+
+def _pattern(rule: RuleDeclaration) -> Pattern | None:
+    try:
+        return Pattern.parse(rule.pattern_source)
+    except PatternError:  # a finding already
+        return None
 
 
 def _in_its_text(finding: Finding) -> str:
@@ -82,10 +107,8 @@ def _in_its_text(finding: Finding) -> str:
 
 
 def _has_wildcards(rule: RuleDeclaration) -> bool:
-    try:
-        return has_wildcards(Pattern.parse(rule.pattern_source))
-    except PatternError:  # a finding already
-        return False
+    pattern = _pattern(rule)
+    return pattern is not None and has_wildcards(pattern)
 
 
 def _locate(text: str, path: str) -> _Place:

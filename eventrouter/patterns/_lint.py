@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from eventrouter.errors import PatternComplexityError, PatternError
+from eventrouter.patterns._answers import Answer
 from eventrouter.patterns._findings import Finding
 from eventrouter.patterns._lint_alternatives import alternatives_findings, wildcards
 from eventrouter.patterns._lint_rules import Places, rules_findings
@@ -46,6 +47,12 @@ def lint(pattern: Pattern | str | bytes | Mapping[str, Any], *, on_a_bus: bool |
         *(finding for steps, node in fields for finding in alternatives_findings(node.filters, steps)),
         *rules_findings(parsed, places, on_a_bus=on_a_bus),
     ]
+    if on_a_bus and not any(finding.code == "never-matches" for finding in findings):
+        answer = parsed.is_empty(on_a_bus=True)
+        if isinstance(answer, Answer) and answer:
+            findings.append(
+                Finding("never-matches", "error", "no event of a bus can match: its envelope is another one")
+            )
     return sorted(dict.fromkeys(findings), key=lambda finding: _GRAVITY.index(finding.severity))
 
 

@@ -200,3 +200,62 @@ def test_what_is_no_rules_file_is_told(files):
 @pytest.mark.parametrize("steps", [(), ("a", 0, "b-c"), ("it's", "a.b", "\\", "]"), ("", 12, "$or", "\n")])
 def test_places_are_read_as_they_were_written(steps):
     assert steps_of(json_path(steps)) == steps
+
+
+def test_lint_compares_the_rules_of_a_bus(files):
+    def rule(name, pattern, *targets, **more):
+        return {
+            "Name": name,
+            "EventPattern": pattern,
+            "Targets": [{"Id": f"{n}", **target} for n, target in enumerate(targets)],
+            **more,
+        }
+
+    one, other = {"Arn": "arn:one"}, {"Arn": "arn:other"}
+    rules = [
+        rule("wide", {"source": ["a", "b"]}, one, other),
+        rule("narrow", {"source": ["a"], "detail": {"x": [1]}}, one),
+        rule("elsewhere", {"source": ["a"], "detail": {"y": [1]}}, {**one, "Input": '"x"'}),
+        rule("again", {"$or": [{"source": ["b"]}, {"source": ["a"]}]}, other),
+        rule("same", {"source": ["b", "a"]}, {"Arn": "arn:third"}),
+        rule("off", {"source": ["a"]}, one, State="DISABLED"),
+        rule("another-bus", {"source": ["a"]}, one, EventBusName="second"),
+        rule("apart", {"source": ["c"]}, one),
+        rule("open", {"detail": {"z": [1]}, "source": [{"prefix": "c"}]}, one),
+        rule("bad", {"source": "a"}, one),
+    ]
+    code, output, _ = run("lint", files("rules.json", {"Rules": rules}))
+    assert code == 1
+    told = [line.partition(": ")[2] for line in output.splitlines() if "-rule]" in line]
+    assert told == [
+        (
+            "warning: rule narrow: whatever it matches, rule wide matches too, and arn:one receives them twice"
+            " at $.Rules[1].EventPattern (remove the target from one of them) [shadowed-rule]"
+        ),
+        (
+            "warning: rule again: it matches the same events as rule wide, and arn:other receives them twice"
+            " at $.Rules[3].EventPattern (remove one of them) [duplicate-rule]"
+        ),
+        (
+            "note: rule same: it matches the same events as rule wide"
+            " at $.Rules[4].EventPattern (one rule can have the targets of both) [duplicate-rule]"
+        ),
+    ]
+
+
+def test_lint_tells_of_rules_that_are_equivalent_and_written_otherwise(files):
+    target = [{"Id": "1", "Arn": "arn:one"}]
+    rules = [
+        {"Name": "r", "EventPattern": {"source": ["a"], "detail": {"x": [1]}}, "Targets": target},
+        {
+            "Name": "s",
+            "EventPattern": {"source": [{"wildcard": "a"}], "detail": {"x": [{"numeric": ["=", 1]}]}},
+            "Targets": target,
+        },
+        {"Name": "t", "EventPattern": {"source": [{"exists": False}], "detail": {"x": [1]}}, "Targets": target},
+        {"Name": "u", "EventPattern": {"source": ["a"]}, "Targets": target},
+    ]
+    _, output, _ = run("lint", files("rules.json", {"Rules": rules}))
+    assert "rule s: it matches the same events as rule r" in output
+    assert "error: rule t: no event of a bus can match" in output
+    assert "rule r: whatever it matches, rule u matches too" in output
