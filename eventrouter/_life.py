@@ -6,7 +6,7 @@ import logging
 import threading
 from abc import abstractmethod
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from typing import Final, Self
 
@@ -99,7 +99,7 @@ class Life(anyio.AsyncContextManagerMixin):
         self._thread = threading.get_ident()
         error: Exception | None = None
         try:
-            async with self._dispatcher.running():
+            async with self._surroundings(), self._dispatcher.running():
                 self._is_open = True
                 try:
                     yield
@@ -143,6 +143,10 @@ class Life(anyio.AsyncContextManagerMixin):
         self._refuse_to_wait_for_itself("settle_down")
         await self._dispatcher.settle_down(unfinished)
         self._refuse_after_failure()
+
+    @abstractmethod
+    def _surroundings(self) -> AbstractAsyncContextManager[None]:
+        """Give what has to be there as long as deliveries are attempted; it lets exceptions through as they are."""
 
     @abstractmethod
     async def ledger(self) -> Ledger:

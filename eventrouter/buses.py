@@ -22,6 +22,14 @@ DEFAULT_BUS: Final = "default"
 F = TypeVar("F", bound=Callable[..., object])
 
 
+class MakesTarget(ABC):
+    """A function that is invoked by a target of its own, as one declared with `EventRouter.function` is."""
+
+    @abstractmethod
+    def target(self, *, id: str | None = None, **options: Unpack[TargetOptions]) -> Target:
+        """Give a target that invokes it."""
+
+
 class EventBuses(ABC):
     """Buses, their rules, and the targets of those.
 
@@ -168,10 +176,13 @@ class EventBuses(ABC):
         """List the rules of a bus in the order they were added. Raises `NotFoundError` when there is no such bus."""
         return list(self._rules(event_bus_name))
 
-    def put_targets(self, rule_name: str, targets: Sequence[Target], *, event_bus_name: str = DEFAULT_BUS) -> None:
+    def put_targets(
+        self, rule_name: str, targets: Sequence[Target | MakesTarget], *, event_bus_name: str = DEFAULT_BUS
+    ) -> None:
         """Give a rule targets, as many as you like; one whose id it already has is replaced (PutTargets).
 
-        Deliveries that wait for a replaced target go to the new one.
+        Deliveries that wait for a replaced target go to the new one. A function that is declared with
+        `EventRouter.function` stands for its `target()`.
 
         Raises:
             NotFoundError: There is no such bus or rule.
@@ -180,12 +191,13 @@ class EventBuses(ABC):
             BusClosedError: The router runs in another event loop, or thread; none was added.
         """
         self._refuse_elsewhere()
-        if len({target.id for target in targets}) < len(targets):
+        made = [target.target() if isinstance(target, MakesTarget) else target for target in targets]
+        if len({target.id for target in made}) < len(made):
             raise InvalidRuleError(f"Two targets for rule {rule_name} have the same id", hint="give each its own")
-        for target in targets:
+        for target in made:
             self._check_target(target)
-        self._rules(event_bus_name).put_targets(rule_name, targets)
-        for target in targets:
+        self._rules(event_bus_name).put_targets(rule_name, made)
+        for target in made:
             self._target_was_put(Subscription(event_bus_name, rule_name, target.id), target)
 
     def remove_targets(self, rule_name: str, ids: Sequence[str], *, event_bus_name: str = DEFAULT_BUS) -> None:
@@ -216,8 +228,9 @@ class EventBuses(ABC):
     ) -> Callable[[F], F]:
         """Make the decorated function the target of a new rule.
 
-        Sugar for `put_rule` and `put_targets` with one `FunctionTarget`, whose id is the rule's name. The function
-        itself is returned unchanged.
+        Sugar for `put_rule` and `put_targets` with one `FunctionTarget`, whose id is the rule's name. A function that
+        is declared with `EventRouter.function` is invoked instead, by its `target`. What is decorated is returned
+        unchanged.
 
         Args:
             event_pattern: Which events.
@@ -238,7 +251,11 @@ class EventBuses(ABC):
                 raise ConflictError(
                     f"Rule {rule_name} already exists on {event_bus_name}; pass name= to tell them apart."
                 )
-            target = FunctionTarget(id=rule_name, function=function, **options)
+            target: Target
+            if isinstance(function, MakesTarget):
+                target = function.target(id=rule_name, **options)
+            else:
+                target = FunctionTarget(id=rule_name, function=function, **options)
             self.put_rule(rule_name, event_pattern, state=state, description=description, event_bus_name=event_bus_name)
             self.put_targets(rule_name, [target], event_bus_name=event_bus_name)
             return function

@@ -7,31 +7,26 @@ the delivery. Where it goes has a subscription of its own, below that of the tar
 from __future__ import annotations
 
 import re
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
 from eventrouter.abc import Target
-from eventrouter.delivery._conclude import target_arn, text_of, unwrapped, writable
+from eventrouter.delivery._conclude import target_arn, unwrapped
 from eventrouter.delivery._input import with_input
 from eventrouter.delivery._receivers import LastResort, RecordReceiver
-from eventrouter.errors import InvalidEventError, InvalidResultError
+from eventrouter.delivery.describe import described
+from eventrouter.errors import FunctionError, InvalidEventError, InvalidResultError, ZeroConcurrencyError
 from eventrouter.event import MAXIMUM_DEPTH, Event, EventEntry, encode_detail
 from eventrouter.filters import detail_types
-from eventrouter.records import Accepted, DeadLettered, Delivery, Dropped, Subscription
+from eventrouter.records import Accepted, DeadLettered, Delivery, Dropped, Executed, Subscription
 from eventrouter.retry import ExhaustedRetryCondition
 from eventrouter.targets.bus import BusTarget
 
-#: Frames of a stack trace, and characters of each: a record explains, it does not archive tracebacks.
-MAXIMUM_FRAMES: Final = 20
-MAXIMUM_FRAME_LENGTH: Final = 500
-
-Condition: TypeAlias = Literal["Success", "RetriesExhausted", "EventAgeExceeded"]
+Condition: TypeAlias = Literal["Success", "RetriesExhausted", "EventAgeExceeded", "ZeroReservedConcurrency"]
 
 #: What Lambda calls the limits. It knows no error that is permanent: one leaves no retries to be made.
 _CONDITIONS: Final[Mapping[ExhaustedRetryCondition | None, Condition]] = {
@@ -41,7 +36,6 @@ _CONDITIONS: Final[Mapping[ExhaustedRetryCondition | None, Condition]] = {
 }
 _FUNCTION: Final = re.compile(r"arn:[^:]*:lambda:[^:]*:[^:]*:function:[^:]+(?::([^:]+))?")
 _LATEST: Final = "$LATEST"
-_OWN_FILES: Final = str(Path(__file__).parent / "_")[:-1]
 _AROUND_RESULT: Final = len(b'{"responsePayload":'), len(b"}")
 
 
@@ -157,6 +151,10 @@ class Aftermath:
         if children:  # the record shows what was put, with the ids
             events = [child.event for child in children]
             payload = msgspec.json.encode(events if isinstance(result, list | tuple) else events[0])
+        elif isinstance(result, Executed):
+            return self._records(
+                "on_success", delivery, target, "Success", result.payload, executed_version=result.executed_version
+            )
         else:
             payload = encode_result(result)
         return children + self._records("on_success", delivery, target, "Success", payload)
@@ -176,10 +174,20 @@ class Aftermath:
                 letters = (msgspec.structs.replace(sent, attributes=letter.attributes),)
         if not target.on_failure:
             return letters
-        payload = msgspec.json.encode(_described(unwrapped(error), delivery.event.id))
+        delivery = _received(delivery, target)
+        if isinstance(error, ZeroConcurrencyError):
+            return letters + self._records("on_failure", delivery, target, "ZeroReservedConcurrency", None)
+        response, version = self._error_response(error, delivery.event.id)
         return letters + self._records(
-            "on_failure", _received(delivery, target), target, _CONDITIONS[condition], payload
+            "on_failure", delivery, target, _CONDITIONS[condition], response, executed_version=version
         )
+
+    @staticmethod
+    def _error_response(error: Exception, request_id: str) -> tuple[bytes, str | None]:
+        """Give what a record has as its response to a failure, and the version that failed if there is one."""
+        if isinstance(error, FunctionError):
+            return msgspec.json.encode(error.payload), error.executed_version
+        return msgspec.json.encode(described(unwrapped(error), request_id)), None
 
     def _records(
         self,
@@ -187,11 +195,13 @@ class Aftermath:
         delivery: Delivery,
         target: Target,
         condition: Condition,
-        response: bytes,
+        response: bytes | None,
+        *,
+        executed_version: str | None = None,
     ) -> tuple[Accepted, ...]:
         """Make the record of a delivery, and send a copy to each destination."""
         arn, version = _function_arn(target_arn(target, delivery.subscription, delivery.event))
-        record = self._record(delivery, arn, version, condition, response)
+        record = self._record(delivery, arn, executed_version or version, condition, response)
         causes = (*delivery.causes, delivery.event.id)
         made: list[Accepted] = []
         for destination in getattr(target, name):
@@ -209,7 +219,9 @@ class Aftermath:
             made.append(self._sent(delivery, f"{name}/{destination.id}", destination, event, causes))
         return tuple(made)
 
-    def _record(self, delivery: Delivery, arn: str, version: str, condition: Condition, response: bytes) -> bytes:
+    def _record(
+        self, delivery: Delivery, arn: str, version: str, condition: Condition, response: bytes | None
+    ) -> bytes:
         record: dict[str, Any] = {
             "version": "1.0",
             "timestamp": self.now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -217,17 +229,22 @@ class Aftermath:
                 "requestId": delivery.event.id,
                 "functionArn": arn,
                 "condition": condition,
-                "approximateInvokeCount": delivery.attempt,
+                # A stopped function was not invoked by the attempt that found it so.
+                "approximateInvokeCount": delivery.attempt - (response is None),
             },
             "requestPayload": msgspec.Raw(delivery.payload),
-            "responseContext": {"statusCode": 200, "executedVersion": version}
-            | ({} if condition == "Success" else {"functionError": "Unhandled"}),
-            "responsePayload": msgspec.Raw(response),
         }
+        if response is not None:
+            record["responseContext"] = {"statusCode": 200, "executedVersion": version} | (
+                {} if condition == "Success" else {"functionError": "Unhandled"}
+            )
+            record["responsePayload"] = msgspec.Raw(response)
         text = msgspec.json.encode(record)
         if _is_too_deep(text):
             # The record is the detail of an event, and has its limits: what is nested too deeply goes as text.
-            record |= {"requestPayload": delivery.payload.decode(), "responsePayload": response.decode()}
+            record["requestPayload"] = delivery.payload.decode()
+            if response is not None:
+                record["responsePayload"] = response.decode()
             text = msgspec.json.encode(record)
         return text
 
@@ -320,28 +337,3 @@ def _is_too_deep(text: bytes) -> bool:
     except InvalidEventError:
         return True
     return False
-
-
-def _described(error: Exception, request_id: str) -> dict[str, Any]:
-    """Describe an error as Lambda's Python runtime does."""
-    return {
-        "errorMessage": text_of(error),
-        "errorType": type(error).__name__,
-        "requestId": request_id,
-        "stackTrace": _stack_trace(error),
-    }
-
-
-def _stack_trace(error: Exception) -> list[str]:
-    """Give the innermost frames, outermost first, without those of this package that called the target."""
-    try:
-        frames = traceback.extract_tb(error.__traceback__, limit=-MAXIMUM_FRAMES)
-    except Exception:  # noqa: BLE001 - it asks foreign loaders for the lines, and must not cost the delivery
-        return []
-    first = next((index for index, frame in enumerate(frames) if not frame.filename.startswith(_OWN_FILES)), 0)
-    return [writable(_shown(frame))[:MAXIMUM_FRAME_LENGTH] for frame in frames[first:]]
-
-
-def _shown(frame: traceback.FrameSummary) -> str:
-    place = f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n'
-    return f"{place}    {frame.line}\n" if frame.line else place

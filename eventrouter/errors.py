@@ -9,6 +9,7 @@
     +-- InvalidRuleError        ValueError     a rule, target, policy or rules file is not usable as written
     +-- InputTransformerError   ValueError     paths or template do not fit
     +-- QueueError              ValueError     a queue cannot do that; `error_code` is SQS's
+    +-- InvokeError             ValueError     a function cannot be invoked so; `error_code` is Lambda's
     +-- ScheduleExpressionError ValueError     rate(), cron() or at() not understood
     +-- NotFoundError           LookupError    no bus, rule, target or archive of that name
     +-- ConflictError                          that name is taken, or still in use
@@ -21,9 +22,13 @@
         +-- TargetTimeoutError  TimeoutError   the target did not return in time
         +-- IdempotencyInProgressError         another call with the same idempotency key is still running
         +-- ThrottledError                     the target wants no deliveries for a while: all of them wait
+        |   +-- TooManyRequestsError           a function has no concurrency left (Lambda's 429)
+        +-- FunctionError                      a function was invoked, and failed
+        |   +-- PermanentFunctionError         it failed so that no later attempt can succeed
         +-- PermanentDeliveryError             no later attempt can succeed: dead letter at once
             +-- ResourceNotFoundError          what the target sends to does not exist (any more)
             +-- NotAuthorizedError             a policy does not let the target send there
+            +-- ZeroConcurrencyError           the function is stopped: its reserved concurrency is 0
             +-- InvalidDetailError             the detail does not fit the handler's model
             +-- TransformError                 the input transformer cannot make the target's input
             +-- HopLimitError                  the event has been handed from bus to bus too often
@@ -149,6 +154,22 @@ class QueueError(EventRouterError, ValueError):
         return f"{self.error_code}: {self.reason}"
 
 
+class InvokeError(EventRouterError, ValueError):
+    """A function cannot be invoked like that, or cannot be configured so; nothing was run and nothing has changed.
+
+    Attributes:
+        reason: What is wrong.
+        error_code: Lambda's code for it, such as `InvalidParameterValueException` or `RequestTooLargeException`.
+    """
+
+    def __init__(self, reason: str, error_code: str = "InvalidParameterValueException") -> None:
+        super().__init__(reason, error_code)
+        self.reason, self.error_code = reason, error_code
+
+    def __str__(self) -> str:
+        return f"{self.error_code}: {self.reason}"
+
+
 class ScheduleExpressionError(EventRouterError, ValueError):
     """A schedule expression, or what goes with it, is not usable as written.
 
@@ -188,7 +209,7 @@ class ScheduleExpressionError(EventRouterError, ValueError):
 
 
 class NotFoundError(EventRouterError, LookupError):
-    """There is no bus, rule, target, queue or archive of that name."""
+    """There is no bus, rule, target, queue, function or archive of that name."""
 
 
 class ConflictError(EventRouterError):
@@ -317,10 +338,79 @@ class ThrottledError(DeliveryError):
     error_code = "THROTTLING"
 
 
+class TooManyRequestsError(ThrottledError):
+    """A function has no concurrency left: its own, or what all functions share. It was not run (Lambda, HTTP 429).
+
+    Attributes:
+        reason: Lambda's word for which: `ReservedFunctionConcurrentInvocationLimitExceeded` or
+            `ConcurrentInvocationLimitExceeded`.
+        exception_name: Lambda's name of the exception, `TooManyRequestsException`.
+        status_code: The HTTP status, 429.
+    """
+
+    exception_name = "TooManyRequestsException"
+    status_code = 429
+
+    def __init__(self, reason: str = "ConcurrentInvocationLimitExceeded") -> None:
+        super().__init__("Rate Exceeded.")
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.reason,)
+
+
 class PermanentDeliveryError(DeliveryError):
     """No later attempt can succeed: the delivery is dead-lettered at once. Targets may raise it."""
 
     error_code = "PERMANENT_ERROR"
+
+
+class FunctionError(DeliveryError):
+    """A function was invoked and failed: it raised, took too long, or its process ended. Retried.
+
+    Attributes:
+        error_type: Name of the exception's class, or Lambda's word, such as `Sandbox.Timedout`.
+        error_message: What it says.
+        stack_trace: Its frames, innermost last; None where there is no exception.
+        request_id: Of the invocation.
+        executed_version: The version that was run.
+        error_code: `TARGET_ERROR`, `TIMEOUT`, or the code of the `DeliveryError` that the function raised.
+    """
+
+    def __init__(  # noqa: PLR0917 - by position, as errors are pickled
+        self,
+        error_type: str,
+        error_message: str,
+        stack_trace: tuple[str, ...] | None = None,
+        request_id: str = "",
+        executed_version: str = "$LATEST",
+        error_code: str = "TARGET_ERROR",
+        retry_after: timedelta | None = None,
+    ) -> None:
+        super().__init__(
+            error_type, error_message, stack_trace, request_id, executed_version, error_code, retry_after=retry_after
+        )
+        self.error_type, self.error_message, self.stack_trace = error_type, error_message, stack_trace
+        self.request_id, self.executed_version, self.error_code = request_id, executed_version, error_code
+
+    def __str__(self) -> str:
+        return f"{self.error_type}: {self.error_message}" if self.error_message else self.error_type
+
+    @property
+    def payload(self) -> dict[str, object]:
+        """What Lambda answers in place of a result."""
+        if self.stack_trace is None:
+            return {"errorType": self.error_type, "errorMessage": self.error_message}
+        return {
+            "errorMessage": self.error_message,
+            "errorType": self.error_type,
+            "requestId": self.request_id,
+            "stackTrace": list(self.stack_trace),
+        }
+
+
+class PermanentFunctionError(FunctionError, PermanentDeliveryError):
+    """A function failed so that no later attempt can succeed, as it raised a `PermanentDeliveryError`."""
 
 
 class ResourceNotFoundError(PermanentDeliveryError):
@@ -333,6 +423,12 @@ class NotAuthorizedError(PermanentDeliveryError):
     """A policy does not let the target do what it would."""
 
     error_code = "NO_PERMISSIONS"
+
+
+class ZeroConcurrencyError(PermanentDeliveryError):
+    """The function is stopped by a reserved concurrency of 0. Asynchronous invocations end as failures at once."""
+
+    error_code = "ZERO_RESERVED_CONCURRENCY"
 
 
 class InvalidDetailError(PermanentDeliveryError):

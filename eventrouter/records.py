@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, NamedTuple, Self, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias
 
 import msgspec
 
 from eventrouter.event import Event, EventEntry
+from eventrouter.names import rule_arn
 from eventrouter.retry import ExhaustedRetryCondition
+
+#: Stands where a subscription has its bus; no bus can be called so.
+_FUNCTIONS: Final = "$functions"
 
 
 class Subscription(NamedTuple):
     """One target of one rule: the unit that has a backlog, a concurrency limit and a dead-letter queue.
 
     A queue is one too, to a store: what waits in it waits for whoever receives from it. It has no bus and no rule.
+    And so is a qualifier of a function: what waits for it are asynchronous invocations.
     """
 
     event_bus_name: str
@@ -28,14 +33,32 @@ class Subscription(NamedTuple):
         """Give that of the queue of this name."""
         return cls("", "", name)
 
+    @classmethod
+    def of_function(cls, name: str, qualifier: str) -> Self:
+        """Give that of the asynchronous invocations of a function, by the version or alias they name."""
+        return cls(_FUNCTIONS, name, qualifier)
+
+    @property
+    def function_name(self) -> str | None:
+        """The function's name; None for the target of a rule, and for a queue."""
+        return self.rule_name if self.event_bus_name == _FUNCTIONS else None
+
     @property
     def queue_name(self) -> str | None:
         """The queue's name; None for the target of a rule."""
         return None if self.event_bus_name else self.target_id
 
+    def principal(self, *, region: str, account: str) -> str:
+        """Name as whom its target acts, for the policies of buses and functions: its rule or function, by the ARN."""
+        if self.function_name is not None:
+            return f"arn:aws:lambda:{region}:{account}:function:{self.function_name}"
+        return rule_arn(self.event_bus_name, self.rule_name, region=region, account=account)
+
     def __str__(self) -> str:
         if not self.event_bus_name:
             return f"queue {self.target_id}"
+        if self.event_bus_name == _FUNCTIONS:
+            return f"function {self.rule_name}:{self.target_id}"
         return f"{self.event_bus_name}/{self.rule_name}/{self.target_id}"
 
 
@@ -225,7 +248,13 @@ class DeadLetter:
 
     @property
     def attributes(self) -> dict[str, str]:
-        """The reasons as EventBridge writes them into message attributes."""
+        """The reasons as EventBridge writes them into message attributes; of a function, as Lambda does.
+
+        Lambda's are `RequestID`, `ErrorCode`, an HTTP status, and `ErrorMessage`, its first KB (AWS Lambda developer
+        guide, "Dead-letter queues").
+        """
+        if self.subscription.function_name is not None:
+            return {"RequestID": self.event.id, "ErrorCode": self._status, "ErrorMessage": self._function_message}
         attributes = {
             "RULE_ARN": self.rule_arn,
             "TARGET_ARN": self.target_arn,
@@ -236,6 +265,18 @@ class DeadLetter:
         if self.exhausted_retry_condition is not None:
             attributes["EXHAUSTED_RETRY_CONDITION"] = self.exhausted_retry_condition
         return attributes
+
+    @property
+    def _status(self) -> str:
+        return "429" if self.error_code == "THROTTLING" else "200"
+
+    @property
+    def _function_message(self) -> str:
+        """What the function's own error says, without the names of the exceptions in front."""
+        kind, _, text = self.error_message.partition(": ")
+        if kind.endswith("FunctionError"):
+            text = text.partition(": ")[2]
+        return text.encode()[:1_024].decode(errors="ignore")
 
     def to_dict(self) -> dict[str, Any]:
         """Give it in EventBridge's form: the event as `body`, the reasons as string `attributes`."""
@@ -256,6 +297,18 @@ class Depth(NamedTuple):
     delayed: int = 0
     in_flight: int = 0
     oldest: datetime | None = None
+
+
+class Executed(msgspec.Struct, frozen=True, gc=False):
+    """What an invocation of a function has given.
+
+    Attributes:
+        payload: The result as JSON text.
+        executed_version: The version that was run.
+    """
+
+    payload: bytes
+    executed_version: str
 
 
 class Delivered(msgspec.Struct, frozen=True, gc=False):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -28,11 +29,11 @@ from eventrouter.errors import (
     StoreError,
 )
 from eventrouter.event import Event, EventEntry
+from eventrouter.functions._router import Functions
 from eventrouter.observability import Statistics
 from eventrouter.observability._statistics import survey
 from eventrouter.outbox import Outbox
 from eventrouter.queues import Sending
-from eventrouter.queues._router import Queues
 from eventrouter.records import (
     Accepted,
     Delivered,
@@ -53,7 +54,7 @@ logger = logging.getLogger("eventrouter")
 _TURN: Final = 64
 
 
-class EventRouter(Life, Queues, EventBuses, DeadLetters, Archives, Outbox):
+class EventRouter(Life, Functions, EventBuses, DeadLetters, Archives, Outbox):
     """Event buses, their rules, and the delivery of their events.
 
     Declare buses, rules and targets at any time; put events while inside ``async with router``. Leaving the block
@@ -73,6 +74,7 @@ class EventRouter(Life, Queues, EventBuses, DeadLetters, Archives, Outbox):
         maximum_depth: How long a chain may be of events that are put by the handler of the one before (AWS Lambda
             ends such loops after 16).
         retry_budget: How much of each bus's deliveries may be retries; by default `RetryBudget()`.
+        function_concurrency: How many invocations of all functions may run at once (AWS Lambda's quota is 1,000).
         clock: Where wall time comes from.
         seed: Of the jitter between retries; the same seed gives the same waits for the same events.
         observers: Told of every step in the life of an event.
@@ -93,6 +95,7 @@ class EventRouter(Life, Queues, EventBuses, DeadLetters, Archives, Outbox):
         maximum_hops: int = 5,
         maximum_depth: int = 16,
         retry_budget: RetryBudget | None = None,
+        function_concurrency: int = 1_000,
         clock: Clock | None = None,
         seed: int = 0,
         observers: Sequence[Observer] = (),
@@ -104,6 +107,7 @@ class EventRouter(Life, Queues, EventBuses, DeadLetters, Archives, Outbox):
         self.drain_timeout = drain_timeout
         self.put_timeout = put_timeout
         self.maximum_hops = maximum_hops
+        self.maximum_depth = maximum_depth
         self._clock = clock if clock is not None else SystemClock()
         self._store = _open_store(store)
         self._observers = tuple(observers)
@@ -116,6 +120,7 @@ class EventRouter(Life, Queues, EventBuses, DeadLetters, Archives, Outbox):
             tracing=tracing,
             follow_up=self._follow_up,
         )
+        self._set_up_functions(function_concurrency)
         self._admission = Admission(account, region, maximum_depth, maximum_hops, self._route)
         self._subscribers = Subscribers(self._dispatcher)
         self._put_since_turn = 0
@@ -302,6 +307,7 @@ class EventRouter(Life, Queues, EventBuses, DeadLetters, Archives, Outbox):
         if isinstance(outcome, RetryAt | Postponed):
             if isinstance(target, LastResort):
                 queue = outcome.delivery.subscription
+                self._dead_letter_queue_failed(queue)
                 logger.warning("The dead-letter queue %s failed and is tried again: %s", queue, outcome.error_message)
             return outcome
         now = self._dispatcher.clock.now()
@@ -320,6 +326,12 @@ class EventRouter(Life, Queues, EventBuses, DeadLetters, Archives, Outbox):
 
     def _target_was_removed(self, subscription: Subscription) -> None:
         self._subscribers.remove(subscription)
+
+    def _is_declared(self, subscription: Subscription) -> bool:
+        return self._is_qualifier(subscription) or super()._is_declared(subscription)
+
+    def _surroundings(self) -> AbstractAsyncContextManager[None]:
+        return self._running_functions()
 
     # -- pausing -------------------------------------------------------------------------------------------------
 

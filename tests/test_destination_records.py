@@ -20,7 +20,8 @@ from eventrouter import (
     Subscription,
     ThrottledError,
 )
-from eventrouter.destinations import MAXIMUM_FRAMES, Aftermath, encode_result
+from eventrouter.delivery.describe import MAXIMUM_FRAMES
+from eventrouter.destinations import Aftermath, encode_result
 from eventrouter.records import Delivery
 from tests.aftermath import LAMBDA, NO_RETRY, fails, record, run
 from tests.support import NOON, Scripted, make_event, order, seconds

@@ -4,6 +4,7 @@ import inspect
 import pickle
 import subprocess
 import sys
+from datetime import timedelta
 
 import pytest
 
@@ -74,6 +75,11 @@ def test_the_tree_in_the_docstring_is_the_tree():
         ),
         (errors.MissingExtraError("YAML", "yaml"), "YAML needs the 'yaml' extra: pip install 'eventrouter[yaml]'"),
         (errors.QueueError("Bad", "MissingParameter"), "MissingParameter: Bad"),
+        (errors.InvokeError("Bad", "RequestTooLargeException"), "RequestTooLargeException: Bad"),
+        (errors.FunctionError("ValueError", "Bad", ("frame",), "id", "7", "TIMEOUT"), "ValueError: Bad"),
+        (errors.FunctionError("ValueError", "", retry_after=timedelta(seconds=1)), "ValueError"),
+        (errors.PermanentFunctionError("OSError", "Bad"), "OSError: Bad"),
+        (errors.TooManyRequestsError("CallerRateLimitExceeded"), "Rate Exceeded."),
         (errors.HopLimitError("far"), "far"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__ + str(len(value.args)),

@@ -194,7 +194,9 @@ def _is_in(dimensions: Dimensions, event_bus_name: str | None, rule_name: str | 
     return event_bus_name in (None, dimensions.event_bus_name) and rule_name in (None, dimensions.rule_name)
 
 
-class _Times:
+class Times:
+    """Gathers a `Latency`, a time after the other."""
+
     __slots__ = ("buckets", "count", "maximum", "total")
 
     def __init__(self) -> None:
@@ -241,7 +243,7 @@ class Metrics:
         self._maximum_rules = maximum_rules
         self._readings = Readings()
         self._counts: dict[_Dimensions, dict[MetricName, int]] = {}
-        self._latencies: dict[_Dimensions, _Times] = {}
+        self._latencies: dict[_Dimensions, Times] = {}
 
     def observe(self, observation: Observation) -> None:
         """Count the step."""
@@ -255,7 +257,7 @@ class Metrics:
             dimensions = observation.event_bus_name, observation.rule_name
             times = self._latencies.get(dimensions)
             if times is None:
-                times = self._latencies.setdefault(self._bounded(dimensions, len(self._latencies)), _Times())
+                times = self._latencies.setdefault(self._bounded(dimensions, len(self._latencies)), Times())
             times.add(seconds)
 
     def _bounded(self, dimensions: _Dimensions, entries: int) -> Dimensions:

@@ -16,7 +16,6 @@ from eventrouter.errors import (
     ResourceNotFoundError,
 )
 from eventrouter.event import Event
-from eventrouter.names import rule_arn
 from eventrouter.records import Delivery
 
 
@@ -66,7 +65,7 @@ class BusTarget(Target):
         event_bus_name: The bus.
         principal: Who puts the event there; by default the rule, by its ARN in the account and region of `router`:
             `arn:aws:events:local:000000000000:rule/NAME`, or `rule/BUS/NAME` on another than the default bus. So a
-            policy may allow one rule, or by its account all of them.
+            policy may allow one rule, or by its account all of them. Of a function's destination it is the function.
 
     Raises:
         NotFoundError: The router has no such bus.
@@ -94,8 +93,7 @@ class BusTarget(Target):
             raise HopLimitError(f"The event came through {hops} buses, the limit is {self.router.maximum_hops}.")
         principal = self.principal
         if principal is None:
-            bus, rule, _ = delivery.subscription
-            principal = rule_arn(bus, rule, region=self.router.region, account=self.router.account)
+            principal = delivery.subscription.principal(region=self.router.region, account=self.router.account)
         [result] = await self.router.forward_events(
             [delivery.event], self.event_bus_name, hops=hops, principal=principal
         )

@@ -24,7 +24,7 @@ from eventrouter import (
     ThrottledError,
 )
 from eventrouter.observability import Dimensions, Latency, MetricsSnapshot
-from eventrouter.observability._metrics import _Times
+from eventrouter.observability._metrics import Times
 from tests.observability.test_steps import Refusing
 from tests.support import EVERYTHING, NOON, Scripted, make_event, make_router, order, seconds
 
@@ -130,7 +130,7 @@ TIMES = st.lists(st.floats(1e-6, 1e7) | st.just(0.0), min_size=1, max_size=50)
 
 @given(TIMES, st.sampled_from([0.5, 0.9, 0.99, 1.0]))
 def test_a_quantile_is_never_too_low_and_at_most_9_percent_too_high(times, share):
-    measured = _Times()
+    measured = Times()
     for one in times:
         measured.add(one)
     latency = measured.snapshot()
@@ -143,7 +143,7 @@ def test_a_quantile_is_never_too_low_and_at_most_9_percent_too_high(times, share
 
 @given(TIMES, TIMES)
 def test_latencies_add_up(first, second):
-    one, other, both = _Times(), _Times(), _Times()
+    one, other, both = Times(), Times(), Times()
     for times, seen in ((one, first), (other, second), (both, first + second)):
         for seconds_ in seen:
             times.add(seconds_)
@@ -154,7 +154,7 @@ def test_latencies_add_up(first, second):
 
 
 def test_a_year_of_latencies_fits_into_a_few_hundred_buckets():
-    times = _Times()
+    times = Times()
     seconds_ = 1e-9
     while seconds_ < 366 * 86_400:
         times.add(seconds_)
