@@ -108,8 +108,8 @@ from eventrouter.templates import TransformContext
 from eventrouter.transform import Input, InputPath, InputTransformer
 
 __all__ = [
-    "Answer",
     "Alias",
+    "Answer",
     "Archive",
     "ArchiveStatistics",
     "Archived",
