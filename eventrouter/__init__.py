@@ -97,6 +97,7 @@ from eventrouter.retry import RetryBudget, RetryPolicy
 from eventrouter.router import EventRouter
 from eventrouter.rules import Archive, Rule, RuleExplanation
 from eventrouter.schedules import ScheduleExpression
+from eventrouter.scheduling import Schedule
 from eventrouter.stores._memory_idempotency import MemoryIdempotencyStore
 from eventrouter.stores.memory import MemoryStore
 from eventrouter.stores.sqlite import SqliteStore
@@ -206,6 +207,7 @@ __all__ = [
     "Rule",
     "RuleChange",
     "RuleExplanation",
+    "Schedule",
     "ScheduleExpression",
     "ScheduleExpressionError",
     "SqliteStore",

@@ -14,6 +14,7 @@ import anyio
 import anyio.lowlevel
 
 from eventrouter._host import Host
+from eventrouter._scheduler import Scheduler
 from eventrouter.abc import Store
 from eventrouter.delivery._dispatcher import Dispatcher
 from eventrouter.delivery._workers import current_delivery
@@ -32,6 +33,7 @@ class Life(anyio.AsyncContextManagerMixin):
     drain_timeout: timedelta
     _store: Store
     _dispatcher: Dispatcher
+    _scheduler: Scheduler
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,12 +103,14 @@ class Life(anyio.AsyncContextManagerMixin):
         try:
             async with self._surroundings(), self._dispatcher.running():
                 self._is_open = True
+                self._scheduler.start()
                 try:
                     yield
                 except Exception as raised:  # noqa: BLE001 - raised again below, outside of the task group,
                     error = raised  # which would wrap it in an exception group
                 finally:
                     self._is_open = False  # 1. refuse
+                    await self._scheduler.stop()
                 with anyio.move_on_after(self.drain_timeout.total_seconds()):
                     await self._dispatcher.settle_down(paused=False)  # 2. drain
             # 3. cancel: leaving the dispatcher hands back what is still in flight

@@ -212,7 +212,7 @@ class Archives(ABC):
             NotFoundError: The archive is not declared, there is no such bus, or a rule that is removed is not there.
         """
         rules = self._rules(event_bus_name or self.get_archive(archive).event_bus_name)
-        before = {rule.name: rule.event_pattern for rule in rules if rule.state == "ENABLED"}
+        before = {rule.name: rule.event_pattern for rule in rules if rule.state == "ENABLED" and rule.event_pattern}
         after = dict(before)
         for name, pattern in changes.items():
             if pattern is None:

@@ -15,6 +15,7 @@ from eventrouter.patterns import Pattern
 from eventrouter.policy import Policy
 from eventrouter.records import Subscription
 from eventrouter.rules import Rule, RuleExplanation, RuleSet, RuleState
+from eventrouter.schedules import ScheduleExpression
 from eventrouter.targets.function import FunctionTarget
 
 DEFAULT_BUS: Final = "default"
@@ -53,6 +54,10 @@ class EventBuses(ABC):
     @abstractmethod
     def _target_was_put(self, subscription: Subscription, target: Target) -> None:
         """Hear of a new or replaced target."""
+
+    @abstractmethod
+    def _rule_was_changed(self, event_bus_name: str, name: str) -> None:
+        """Hear of a rule that was put, enabled, disabled or removed."""
 
     @abstractmethod
     def _target_was_removed(self, subscription: Subscription) -> None:
@@ -136,24 +141,43 @@ class EventBuses(ABC):
     def put_rule(
         self,
         name: str,
-        event_pattern: Pattern | Mapping[str, Any] | str | bytes,
+        event_pattern: Pattern | Mapping[str, Any] | str | bytes | None = None,
         *,
+        schedule_expression: ScheduleExpression | str | None = None,
         state: RuleState = "ENABLED",
         description: str = "",
         event_bus_name: str = DEFAULT_BUS,
     ) -> None:
         """Add a rule, or replace the one of that name; its targets stay (EventBridge, PutRule).
 
-        A `put_events` that starts afterwards is routed by the new rule.
+        A `put_events` that starts afterwards is routed by the new rule. A rule with a schedule sends its targets an
+        event of its own, `Scheduled Event` from `aws.events`, whenever that is due; see `EventRouter.schedule` for what
+        becomes of occurrences that are missed, of which the latest happens late.
+
+        Args:
+            name: 1 to 64 of letters, digits and `. - _`.
+            event_pattern: Which events its targets receive; None for none.
+            schedule_expression: When they receive an event of the rule's own; as text, in UTC. None for never.
+            state: `ENABLED` or `DISABLED`.
+            description: For people.
+            event_bus_name: The bus.
 
         Raises:
             PatternError: The pattern breaks a rule of the pattern language; nothing has changed.
-            InvalidRuleError: The name or state is not usable; nothing has changed.
+            ScheduleExpressionError: The schedule expression is wrong; nothing has changed.
+            InvalidRuleError: The name or state is not usable, or there is neither pattern nor schedule; nothing has
+                changed.
             NotFoundError: There is no such bus.
         """
         rules = self._rules(event_bus_name)
-        pattern = event_pattern if isinstance(event_pattern, Pattern) else Pattern.parse(event_pattern)
-        rules.put(Rule(name, pattern, (), state, description, event_bus_name))
+        pattern = event_pattern if isinstance(event_pattern, Pattern | None) else Pattern.parse(event_pattern)
+        expression = (
+            schedule_expression
+            if isinstance(schedule_expression, ScheduleExpression | None)
+            else ScheduleExpression.parse(schedule_expression)
+        )
+        rules.put(Rule(name, pattern, (), state, description, event_bus_name, expression))
+        self._rule_was_changed(event_bus_name, name)
 
     def remove_rule(self, name: str, *, event_bus_name: str = DEFAULT_BUS) -> None:
         """Remove a rule whose targets have been removed.
@@ -163,14 +187,17 @@ class EventBuses(ABC):
             ConflictError: It still has targets.
         """
         self._rules(event_bus_name).remove(name)
+        self._rule_was_changed(event_bus_name, name)
 
     def enable_rule(self, name: str, *, event_bus_name: str = DEFAULT_BUS) -> None:
-        """Let a rule match again. Raises `NotFoundError` when there is no such bus or rule."""
+        """Let a rule match and fire again, from now on. Raises `NotFoundError` when there is no such bus or rule."""
         self._rules(event_bus_name).set_state(name, "ENABLED")
+        self._rule_was_changed(event_bus_name, name)
 
     def disable_rule(self, name: str, *, event_bus_name: str = DEFAULT_BUS) -> None:
-        """Let a rule match nothing; what it matched before is still delivered. Raises `NotFoundError` likewise."""
+        """Let a rule match nothing and not fire; deliveries go on. Raises `NotFoundError` likewise."""
         self._rules(event_bus_name).set_state(name, "DISABLED")
+        self._rule_was_changed(event_bus_name, name)
 
     def list_rules(self, *, event_bus_name: str = DEFAULT_BUS) -> list[Rule]:
         """List the rules of a bus in the order they were added. Raises `NotFoundError` when there is no such bus."""
@@ -281,6 +308,8 @@ class EventBuses(ABC):
 
     def explain(self, event: Event | Mapping[str, Any], *, event_bus_name: str = DEFAULT_BUS) -> list[RuleExplanation]:
         """Tell of every rule of a bus why it does or does not match an event: those that match first, then the nearest.
+
+        Those without a pattern are left out.
 
         Args:
             event: An event, or one as data with EventBridge's keys.

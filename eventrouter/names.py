@@ -7,11 +7,16 @@ from typing import Final
 
 from eventrouter.errors import InvalidRuleError
 
+#: What stands before the name of a schedule's group where a rule has its bus; no bus has such a name.
+SCHEDULE_GROUP: Final = "schedule/"
+
 _NAME: Final = re.compile(r"[.\-_A-Za-z0-9]+")
 
 
 def rule_arn(event_bus_name: str, rule_name: str, *, region: str, account: str) -> str:
-    """Name a rule as AWS does, which leaves the default bus out."""
+    """Name a rule as AWS does, which leaves the default bus out; or a schedule, whose group stands for the bus."""
+    if event_bus_name.startswith(SCHEDULE_GROUP):
+        return f"arn:aws:scheduler:{region}:{account}:{event_bus_name}/{rule_name}"
     path = rule_name if event_bus_name == "default" else f"{event_bus_name}/{rule_name}"
     return f"arn:aws:events:{region}:{account}:rule/{path}"
 

@@ -14,10 +14,11 @@ import anyio.lowlevel
 import msgspec
 
 from eventrouter._life import Life
+from eventrouter._scheduler import Scheduler
 from eventrouter.abc import Clock, Observer, Store, SystemClock, Target, Tracing
 from eventrouter.admission import Admission, PutResult, check_is_list, new_ids, results_of
 from eventrouter.archives import Archives
-from eventrouter.buses import DEFAULT_BUS, EventBuses
+from eventrouter.buses import DEFAULT_BUS
 from eventrouter.dead_letters import DeadLetters
 from eventrouter.delivery._backlogs import count_deliveries
 from eventrouter.delivery._dispatcher import Dispatcher
@@ -45,6 +46,7 @@ from eventrouter.records import (
 )
 from eventrouter.retry import RetryBudget
 from eventrouter.rules import Route
+from eventrouter.scheduling import Schedules
 from eventrouter.stores.memory import MemoryStore
 from eventrouter.stores.sqlite import SqliteStore
 
@@ -54,7 +56,7 @@ logger = logging.getLogger("eventrouter")
 _TURN: Final = 64
 
 
-class EventRouter(Life, Functions, EventBuses, DeadLetters, Archives, Outbox):
+class EventRouter(Life, Functions, Schedules, DeadLetters, Archives, Outbox):
     """Event buses, their rules, and the delivery of their events.
 
     Declare buses, rules and targets at any time; put events while inside ``async with router``. Leaving the block
@@ -76,7 +78,8 @@ class EventRouter(Life, Functions, EventBuses, DeadLetters, Archives, Outbox):
         retry_budget: How much of each bus's deliveries may be retries; by default `RetryBudget()`.
         function_concurrency: How many invocations of all functions may run at once (AWS Lambda's quota is 1,000).
         clock: Where wall time comes from.
-        seed: Of the jitter between retries; the same seed gives the same waits for the same events.
+        seed: Of the jitter between retries, and of the places in flexible time windows; the same seed gives the same
+            waits for the same events.
         observers: Told of every step in the life of an event.
         tracing: Carries the trace of whoever puts an event to its targets, as `eventrouter.otel` does.
 
@@ -121,6 +124,7 @@ class EventRouter(Life, Functions, EventBuses, DeadLetters, Archives, Outbox):
             follow_up=self._follow_up,
         )
         self._set_up_functions(function_concurrency)
+        self._scheduler = Scheduler(self._store, self._clock, self._dispatcher, seed=seed)
         self._admission = Admission(account, region, maximum_depth, maximum_hops, self._route)
         self._subscribers = Subscribers(self._dispatcher)
         self._put_since_turn = 0

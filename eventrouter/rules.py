@@ -16,34 +16,41 @@ from eventrouter.matching import Matcher, MatcherStatistics
 from eventrouter.names import check_name
 from eventrouter.patterns import Explanation, Pattern
 from eventrouter.records import Subscription
+from eventrouter.schedules import ScheduleExpression
 
 RuleState: TypeAlias = Literal["ENABLED", "DISABLED"]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A pattern, and the targets of what it matches.
+    """A pattern, a schedule or both, and the targets of what it matches or fires.
 
     Attributes:
         name: Unique on its bus; 1 to 64 of letters, digits and `. - _`.
-        event_pattern: Which events.
+        event_pattern: Which events; None for none.
         targets: Where they go, each with an id of its own.
         state: A `DISABLED` rule matches nothing.
         description: For people.
         event_bus_name: The bus whose events it sees.
+        schedule_expression: When its targets receive an event of the schedule's own; None for never.
     """
 
     name: str
-    event_pattern: Pattern
+    event_pattern: Pattern | None
     targets: tuple[Target, ...] = ()
     state: RuleState = "ENABLED"
     description: str = ""
     event_bus_name: str = "default"
+    schedule_expression: ScheduleExpression | None = None
 
     def __post_init__(self) -> None:
         check_name("rule name", self.name)
         if self.state not in ("ENABLED", "DISABLED"):
             raise InvalidRuleError(f"state of rule {self.name} is {self.state!r}", hint="use ENABLED or DISABLED")
+        if self.event_pattern is None and self.schedule_expression is None:
+            raise InvalidRuleError(
+                "Parameter(s) EventPattern or ScheduleExpression must be specified.", hint="give one, or both"
+            )
 
 
 @dataclass(frozen=True)
@@ -148,7 +155,7 @@ class RuleSet:
         if existing is not None:
             rule = replace(rule, targets=existing.targets)
         self._keep(rule)
-        if rule.state == "ENABLED":
+        if rule.state == "ENABLED" and rule.event_pattern is not None:
             self._matcher.replace(rule.name, rule.event_pattern)
         elif rule.name in self._matcher:
             self._matcher.remove(rule.name)
@@ -221,8 +228,8 @@ class RuleSet:
         return self._matcher.statistics()
 
     def explain(self, event: Mapping[str, Any]) -> list[RuleExplanation]:
-        """Explain every rule, those that match first and then the nearest."""
-        told = [RuleExplanation(rule, rule.event_pattern.explain(event)) for rule in self]
+        """Explain every rule that has a pattern, those that match first and then the nearest."""
+        told = [RuleExplanation(rule, rule.event_pattern.explain(event)) for rule in self if rule.event_pattern]
         return sorted(told, key=lambda item: (not item.matched, item.explanation.distance))
 
     def route(self, event: Event) -> Route:

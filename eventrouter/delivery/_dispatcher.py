@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import copy_context
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import msgspec
@@ -211,6 +211,11 @@ class Dispatcher(Backlogs):
             if key not in called:
                 with anyio.move_on_after(SETTLE_GRACE, shield=True):
                     await _close(target)
+
+    def start(self, function: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """Run *function* in the router's context while the block of `running` does; called within it."""
+        assert self._tasks is not None  # noqa: S101 - the caller is within the block
+        self._context.run(self._tasks.start_soon, function)
 
     async def _follow_clock(self) -> None:
         step = await self.store.follow_clock(now=self.clock.now(), slack=_CLOCK_SLACK)

@@ -109,6 +109,11 @@ class ScheduleExpression:
     def __str__(self) -> str:
         return self.expression
 
+    @property
+    def zone(self) -> tzinfo:
+        """The zone whose clocks count."""
+        return self._zone
+
     def next_after(self, instant: datetime) -> datetime | None:
         """Give the first instant after *instant* that is meant, in UTC; None if there is none.
 
