@@ -18,7 +18,13 @@ import pydantic
 from pydantic.alias_generators import to_pascal
 
 from eventrouter.abc import DeadLetterQueue, Target, TargetOptions
-from eventrouter.errors import InputTransformerError, InvalidRuleError, MissingExtraError, PatternError
+from eventrouter.errors import (
+    InputTransformerError,
+    InvalidRuleError,
+    MissingExtraError,
+    PatternError,
+    ScheduleExpressionError,
+)
 from eventrouter.patterns import Pattern, json_path
 from eventrouter.positions import beginning, find, members
 from eventrouter.queue_declarations import (
@@ -32,6 +38,7 @@ from eventrouter.queue_declarations import (
 from eventrouter.queues import QueueAttributes
 from eventrouter.retry import RetryPolicy
 from eventrouter.router import EventRouter
+from eventrouter.schedules import ScheduleExpression
 from eventrouter.targets.queue import QueueTarget
 from eventrouter.transform import Input, InputPath, InputTransformer, TargetInput
 
@@ -127,7 +134,9 @@ class RuleDeclaration(_Model):
     """A rule as AWS writes it."""
 
     name: str
-    event_pattern: dict[str, Any] | str
+    event_pattern: dict[str, Any] | str | None = None
+    schedule_expression: str | None = None
+    schedule_expression_timezone: str = "UTC"
     state: Literal["ENABLED", "DISABLED"] = "ENABLED"
     description: str = ""
     event_bus_name: str = "default"
@@ -140,9 +149,24 @@ class RuleDeclaration(_Model):
     _written: str | None = pydantic.PrivateAttr(None)
 
     @property
-    def pattern_source(self) -> str | dict[str, Any]:
-        """The pattern as it stands in the file: of a JSON file the text, where names may come again."""
+    def pattern_source(self) -> str | dict[str, Any] | None:
+        """The pattern as it stands in the file: of a JSON file the text, where names may come again; None if none."""
         return self.event_pattern if self._written is None else self._written
+
+    @cached_property
+    def parsed_schedule(self) -> ScheduleExpression | None:
+        """When the rule fires by itself, if it does.
+
+        Raises:
+            InvalidRuleError: The expression or its time zone is wrong; says where.
+        """
+        if self.schedule_expression is None:
+            return None
+        try:
+            return ScheduleExpression.parse(self.schedule_expression, self.schedule_expression_timezone)
+        except ScheduleExpressionError as error:
+            place = "$.ScheduleExpressionTimezone" if error.code == "timezone" else "$.ScheduleExpression"
+            raise InvalidRuleError(error.problem, place, error.hint) from error
 
     def keep(self, written: str | None) -> None:
         """Keep the text that the pattern was read from, if there is one."""
@@ -162,7 +186,7 @@ TargetMaker = Callable[[EventRouter, TargetDeclaration], Target]
 class RulesFile:
     """The rules of a file, each with its pattern parsed, and its queues."""
 
-    rules: tuple[tuple[RuleDeclaration, Pattern], ...]
+    rules: tuple[tuple[RuleDeclaration, Pattern | None], ...]
     queues: tuple[QueueAttributes, ...] = ()
 
     def install(self, router: EventRouter, make_target: TargetMaker) -> None:
@@ -186,7 +210,14 @@ class RulesFile:
         ]
         for (rule, pattern), targets in zip(self.rules, made, strict=True):
             bus = rule.event_bus_name
-            router.put_rule(rule.name, pattern, state=rule.state, description=rule.description, event_bus_name=bus)
+            router.put_rule(
+                rule.name,
+                pattern,
+                schedule_expression=rule.parsed_schedule,
+                state=rule.state,
+                description=rule.description,
+                event_bus_name=bus,
+            )
             router.put_targets(rule.name, targets, event_bus_name=bus)
 
     def _buses(self) -> Iterable[str]:
@@ -235,6 +266,7 @@ def _load(path: Path) -> _File:
                 "give one another name",
             )
         seen.add((rule.event_bus_name, rule.name))
+        _check_schedule(f"$.Rules[{index}]", rule)
         for number, target in enumerate(rule.targets):
             _check_input(f"$.Rules[{index}].Targets[{number}]", target)
     if text:
@@ -347,11 +379,14 @@ def _written_patterns(text: str) -> Iterator[str | None]:
     if text[begin] == "{":
         begin = find(text, ["Rules"])
     for rule in members(text, begin):
-        [pattern] = [member for member in members(text, rule.begin) if member.step == "EventPattern"]
-        yield text[pattern.begin : pattern.end] if text[pattern.begin] == "{" else None
+        patterns = [member for member in members(text, rule.begin) if member.step == "EventPattern"]
+        written = text[patterns[0].begin : patterns[0].end] if patterns else ""
+        yield written if written.startswith("{") else None
 
 
-def _pattern(index: int, rule: RuleDeclaration) -> Pattern:
+def _pattern(index: int, rule: RuleDeclaration) -> Pattern | None:
+    if rule.pattern_source is None:
+        return None
     place = f"$.Rules[{index}].EventPattern"
     try:
         return Pattern.parse(rule.pattern_source)
@@ -362,6 +397,15 @@ def _pattern(index: int, rule: RuleDeclaration) -> Pattern:
 def _at(place: str, make: TargetMaker, router: EventRouter, target: TargetDeclaration) -> Target:
     try:
         return make(router, target)
+    except InvalidRuleError as error:
+        raise InvalidRuleError(error.reason, place + error.path[1:], error.hint) from error
+
+
+def _check_schedule(place: str, rule: RuleDeclaration) -> None:
+    if rule.event_pattern is None and rule.schedule_expression is None:
+        raise InvalidRuleError("A rule has an EventPattern, a ScheduleExpression, or both", place, "write one")
+    try:
+        _ = rule.parsed_schedule
     except InvalidRuleError as error:
         raise InvalidRuleError(error.reason, place + error.path[1:], error.hint) from error
 

@@ -12,11 +12,12 @@ from typing import Annotated, NoReturn
 import anyio
 import typer
 
-from eventrouter.cli import _bench, _dlq, _lint, _patterns
+from eventrouter.cli import _bench, _dlq, _lint, _patterns, _schedule
 from eventrouter.cli._report import printable
 from eventrouter.cli._route import Options, route_lines
 from eventrouter.delivery.dead_letters import DeadLetterCriteria
 from eventrouter.errors import EventRouterError
+from eventrouter.schedules import ScheduleExpression
 
 app = typer.Typer(help="EventBridge's rules on the command line.", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -188,3 +189,91 @@ def _exit(run: Callable[[], bool]) -> NoReturn:
         typer.echo(f"eventrouter: this should not have happened, please report it:\n{traceback.format_exc()}", err=True)
         code = 2
     raise typer.Exit(code)
+
+
+schedules = typer.Typer(help="When schedule expressions are due, and what they mean.", no_args_is_help=True)
+app.add_typer(schedules, name="schedule")
+
+_Expression = Annotated[str, typer.Argument(help="""cron(...), rate(...), at(...) or unix("...").""")]
+_Zone = Annotated[str, typer.Option("--tz", help="Time zone, an IANA name.")]
+_From = Annotated[str | None, typer.Option("--from", help="Where to begin, in ISO 8601; by default now.")]
+
+
+@schedules.command("next")
+def schedule_next(
+    expression: _Expression,
+    tz: _Zone = "UTC",
+    count: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 10,
+    begin: _From = None,
+) -> None:
+    """Print the next occurrences, with what changes of the clock do to them.
+
+    Exit code: 0 when there is one, 1 when none is left, 2 when the arguments are not usable.
+    """
+    _exit(
+        lambda: _schedule.show_next(
+            ScheduleExpression.parse(expression, tz, profile="scheduler"), count, _schedule.read_instant(begin)
+        )
+    )
+
+
+@schedules.command("explain")
+def schedule_explain(expression: _Expression, tz: _Zone = "UTC") -> None:
+    """Say in plain English when an expression is due.
+
+    Exit code: 0, or 2 when the arguments are not usable.
+    """
+
+    def run() -> bool:
+        _schedule.show_explanation(ScheduleExpression.parse(expression, tz, profile="scheduler"))
+        return True
+
+    _exit(run)
+
+
+@schedules.command("diff")
+def schedule_diff(
+    first: _Expression,
+    second: Annotated[str, typer.Argument(help="What it is compared with.")],
+    tz: _Zone = "UTC",
+    second_tz: Annotated[str | None, typer.Option("--tz2", help="Time zone of the second one, if another.")] = None,
+    begin: _From = None,
+) -> None:
+    """Print at which instants of a year only one of two expressions is due.
+
+    Exit code: 0 when there are none, 1 when there are, 2 when the arguments are not usable.
+    """
+
+    def run() -> bool:
+        after = _schedule.read_instant(begin)
+        start = after.replace(microsecond=0)
+        one, other = (
+            ScheduleExpression.parse(text, zone, start if text.startswith("rate") else None, profile="scheduler")
+            for text, zone in ((first, tz), (second, second_tz or tz))
+        )
+        return _schedule.show_difference(one, other, after)
+
+    _exit(run)
+
+
+@schedules.command("convert")
+def schedule_convert(expression: _Expression, tz: _Zone = "UTC") -> None:
+    """Write an expression of AWS as a Unix one, or the other way, and name what gets lost.
+
+    Exit code: 0 when there is one, 1 when it cannot be said, 2 when the arguments are not usable.
+    """
+    _exit(lambda: _schedule.show_conversion(ScheduleExpression.parse(expression, tz, profile="scheduler")))
+
+
+@schedules.command("collisions")
+def schedule_collisions(
+    expressions: Annotated[list[str], typer.Argument(help="Expressions, or rules files whose rules have some.")],
+    tz: _Zone = "UTC",
+    least: Annotated[int, typer.Option("--least", min=2, help="How many at once are told of.")] = 2,
+    begin: _From = None,
+) -> None:
+    """Print at which instants of a day many schedules are due at once.
+
+    Exit code: 0 when there are none, 1 when there are, 2 when the arguments are not usable.
+    """
+    _exit(lambda: _schedule.show_collisions(expressions, tz, _schedule.read_instant(begin), least))

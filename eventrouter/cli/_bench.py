@@ -54,7 +54,7 @@ def bench_rules(rules: Path, events: str, *, event_bus_name: str, seconds: float
     patterns = {
         rule.name: pattern
         for rule, pattern in load_rules(rules).rules
-        if rule.event_bus_name == event_bus_name and rule.state == "ENABLED"
+        if rule.event_bus_name == event_bus_name and rule.state == "ENABLED" and pattern is not None
     }
     if not patterns:
         raise InvalidRuleError(f"No rule on bus {event_bus_name} is enabled", hint="name the bus, --event-bus-name")

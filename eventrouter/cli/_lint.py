@@ -62,6 +62,8 @@ def _counted(findings: Sequence[Finding]) -> str:
 def _findings(declarations: Sequence[RuleDeclaration]) -> Iterator[Finding]:
     wildcards: Counter[str] = Counter()
     for index, rule in enumerate(declarations):
+        if rule.pattern_source is None:
+            continue
         for finding in lint(rule.pattern_source, on_a_bus=True):
             message, inside = f"rule {rule.name}: {finding.message}", finding.path.removeprefix("$")
             if isinstance(rule.event_pattern, str):  # which is one value of the file, with places of its own
@@ -94,6 +96,8 @@ def _received(target: TargetDeclaration) -> str:
 
 
 def _pattern(rule: RuleDeclaration) -> Pattern | None:
+    if rule.pattern_source is None:  # it has a schedule instead
+        return None
     try:
         return Pattern.parse(rule.pattern_source)
     except PatternError:  # a finding already
