@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from benchmarks import changes, delivery, durable, operators, peers, scaling
+from benchmarks import changes, delivery, durable, operators, peers, scaling, schedules
 from benchmarks.cache import DIRECTORY
 from benchmarks.compare import PAIRS, compare
 from benchmarks.families import FAMILIES
@@ -109,6 +109,7 @@ def parser() -> argparse.ArgumentParser:
         ("changes", "adding and removing rules, and memory"),
         ("delivery", "from put_events to a handler, other event buses, latencies, the time to import"),
         ("durable", "put_events, leases and settlements on a SQLite file, against the same rows by hand"),
+        ("schedules", "when schedules are due next, other libraries, and 100,000 schedules"),
         ("counts", "match all lots, and compare with event-ruler's counts"),
         ("compare", "compare two commits"),
         ("published", "figures to publish, by pyperf; its options follow"),
@@ -140,6 +141,7 @@ def main() -> None:
         "scaling": lambda: iter([scaling.measure(options.families or list(FAMILIES), curves, is_short=False)]),
         "peers": lambda: (measure() for measure in (scaling.measure_large_outputs, lambda: peers.measure(curves))),
         "changes": lambda: (measure() for measure in (changes.measure, changes.measure_memory)),
+        "schedules": lambda: (measure() for measure in (schedules.measure, schedules.measure_limits)),
         "compare": lambda: iter([compare(options.one, options.other, options.pairs)]),
     }
     start = time.perf_counter()
