@@ -29,7 +29,7 @@ from eventrouter.policy import allow
 from eventrouter.targets.queue import QueueTarget
 from tests.functions.support import ARN, NO_RETRY, declare, make_router, queue_up, records
 from tests.support import EVERYTHING, NOON, Scripted, make_event, order, seconds
-from tests.virtual_time import LoopClock
+from tests.virtual_time import LoopClock, real_time_backends
 
 
 def failing(times, error=None):
@@ -542,3 +542,32 @@ async def test_an_event_that_looks_like_an_invocation_is_a_payload_like_any_othe
         await router.put_events([EventEntry("eventrouter.function", "Lambda Function Invocation", {"payload": 1})])
         await router.settle_down()
     assert (seen[0]["source"], seen[0]["detail"]) == ("eventrouter.function", {"payload": 1})
+
+
+@pytest.mark.parametrize(("backend", "options"), real_time_backends())
+def test_invocations_in_a_file_go_on_where_they_were(backend, options, tmp_path):
+    """Payload, qualifier, principal and request id come back; what was running is run again."""
+    seen = []
+
+    async def hang(event, context):
+        await anyio.sleep(100)
+
+    async def note(event, context):
+        seen.append((event, context.aws_request_id, context.identity.principal, context.invoked_function_arn))
+
+    async def main():
+        address = f"sqlite:///{tmp_path / 'store.db'}"
+        first = make_router(clock=None, store=address, drain_timeout=seconds(0.05))
+        function = declare(first, hang)
+        function.put_alias("prod", "$LATEST")
+        async with first:
+            id = await queue_up(function, {"a": [1, "é"]}, qualifier="prod", principal="ann")
+        assert first.closing_report.total.waiting == 1
+        second = make_router(clock=None, store=address)
+        declare(second, note).put_alias("prod", "$LATEST")
+        async with second:
+            await second.settle_down()
+        assert seen == [({"a": [1, "é"]}, id, "ann", ARN + "f:prod")]
+        assert second.closing_report.is_balanced
+
+    anyio.run(main, backend=backend, backend_options=options)

@@ -108,7 +108,6 @@ async def test_a_stuck_function_is_killed_with_its_children_when_its_time_is_ove
     await until(lambda: not any(map(is_alive, second)))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
 @ON_ONE
 async def test_a_process_over_its_memory_ends_with_the_documented_error_and_nothing_is_lost(tmp_path):
     destination = Scripted(id="d")
