@@ -99,7 +99,7 @@ def test_everything_aws_writes_is_read(load):
         (5, "Input should be"),
         ([{"EventPattern": {}}], '"Name" is required at $.Rules[0].Name'),
         ([RULE | {"EventPatern": {}}], 'Unknown key "EventPatern" at $.Rules[0].EventPatern (did you mean "EventPattern"?)'),
-        ([RULE | {"ScheduleExpression": "rate(1 day)"}], "(the keys here are Name, EventPattern, State,"),
+        ([RULE | {"Zzz": 1}], "(the keys here are Name, EventPattern, ScheduleExpression, ScheduleExpressionTimezone, State,"),
         ([RULE | {"Targets": [TARGET | {"Inputs": "{}"}]}], 'Unknown key "Inputs" at $.Rules[0].Targets[0].Inputs (did you mean "Input"?)'),
         ([RULE | {"Targets": [TARGET | {"RetryPolicy": {"MaximumRetries": 1}}]}], "(did you mean"),
         ([RULE | {"Targets": [TARGET | {"DeadLetterConfig": {"Queue": 1, "X": 1}}]}], "2 more problems in the file"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import zoneinfo
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -237,6 +236,8 @@ def _read_at(expression: str, body: str, zone: tzinfo) -> datetime:
 def _find_zone(expression: str, timezone: object) -> tzinfo:
     if timezone == "UTC":
         return UTC
+    import zoneinfo  # noqa: PLC0415 - who has no zone need not load it
+
     if isinstance(timezone, str) and 1 <= len(timezone) <= _MAXIMUM_ZONE:
         try:
             return zoneinfo.ZoneInfo(timezone)

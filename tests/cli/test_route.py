@@ -198,7 +198,10 @@ def test_unusable_arguments_are_exit_code_2(files, arguments, message):
 @pytest.mark.parametrize(
     ("rules", "message"),
     [
-        ('{"Rules": [{"Name": "a"}]}', '"EventPattern" is required at $.Rules[0].EventPattern'),
+        (
+            '{"Rules": [{"Name": "a"}]}',
+            "A rule has an EventPattern, a ScheduleExpression, or both at $.Rules[0] (write one)",
+        ),
         ("{", "rules.json cannot be read: Expecting property name enclosed in double quotes: line 1 column 2"),
     ],
 )
