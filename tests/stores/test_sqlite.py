@@ -11,6 +11,7 @@ from pathlib import Path
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
 
 from eventrouter import (
@@ -433,6 +434,40 @@ async def test_the_file_gives_back_what_it_does_not_need(store, monkeypatch):
     assert query(store.path, "SELECT count(*) FROM event") == [(0,)]
 
 
+class Failing:
+    """A connection of which one method fails, as when another process has the file."""
+
+    def __init__(self, connection, method, what=""):
+        self._connection, self._method, self._what = connection, method, what
+        self.has_failed = threading.Event()
+
+    def __getattr__(self, name):
+        return getattr(self._connection, name) if name != self._method else self._fail
+
+    def _fail(self, sql, *parameters):
+        if self._what not in sql:
+            return getattr(self._connection, self._method)(sql, *parameters)
+        self.has_failed.set()
+        raise sqlite3.OperationalError("database is locked")
+
+
+async def test_a_file_that_another_process_has_just_now_is_tidied_later(store, monkeypatch):
+    monkeypatch.setattr(writer, "_TIDIED", 1)
+    monkeypatch.setattr(writer, "_FREE_PAGES", 20)
+    await store.append([big(n) for n in range(200)])
+    store._writer._connection = busy = Failing(store._writer._connection, "executescript")
+    leased = await store.lease(A, 200, now=SOON, until=SOON + seconds(60))
+    await store.settle([Delivered(delivery) for delivery in leased])
+    await store.append([])
+    assert busy.has_failed.is_set()
+    [[before]] = query(store.path, "PRAGMA page_count")
+    store._writer._connection = busy._connection
+    for _ in range(10):
+        await store.append([])
+    [[after]] = query(store.path, "PRAGMA page_count")
+    assert after < before / 2
+
+
 async def test_an_event_is_written_once_and_goes_when_nobody_needs_it(store):
     item = accepted(0, A, B, archives=(Archiving("x", SOON),))
     await store.append([item])
@@ -522,6 +557,21 @@ async def test_a_change_by_another_process_is_noticed(store, other):
         await store.changed(1)
     assert scope.cancelled_caught
     assert store._writer._watchers == []
+
+
+async def test_a_file_that_does_not_tell_of_changes_for_a_moment_tells_of_them_later(store, other):
+    store._writer._connection = busy = Failing(store._writer._connection, "execute", "data_version")
+
+    async def mend():
+        with anyio.fail_after(5):
+            await anyio.to_thread.run_sync(busy.has_failed.wait)
+        store._writer._connection = busy._connection
+        await other.append([accepted()])
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(mend)
+            assert await store.changed(0) == 1
 
 
 async def test_what_one_router_puts_another_one_delivers(store, other):
