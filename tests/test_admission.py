@@ -1,5 +1,7 @@
 """Ids of events."""
 
+import subprocess
+import sys
 import uuid
 from collections import Counter
 
@@ -25,3 +27,21 @@ def test_every_digit_but_the_version_takes_all_its_values(count):
         values = set(Counter(digits))
         expected = {8: "-", 13: "-", 18: "-", 23: "-", 14: "4", 19: "89ab"}.get(place, "0123456789abcdef")
         assert values == set(expected)
+
+
+def test_a_process_that_is_forked_makes_ids_of_its_own():
+    done = subprocess.run([sys.executable, "-c", _FORKS], capture_output=True, text=True, check=True)
+    ids = done.stdout.split()
+    assert len(ids) == len({*ids}) == 600
+
+
+#: In a process without threads, which would be in the way of forks.
+_FORKS = """
+import os, sys
+from eventrouter.admission import new_ids
+print(new_ids(1)[0], flush=True)  # so that there are some that were made ahead
+child = os.fork()
+print(*[id for _ in range(300 - (child != 0)) for id in new_ids(1)], sep="\\n", flush=True)
+if child:
+    os.waitpid(child, 0)
+"""

@@ -313,3 +313,16 @@ async def test_a_loop_that_ends_with_the_router_open_is_no_failure_of_it(caplog)
         await anyio.to_thread.run_sync(lambda backend=backend: anyio.run(leave_it_open, backend=backend))
     assert "ended by a failure" not in caplog.text
     assert router.closing_report.total.waiting == 2
+
+
+def test_between_two_runs_of_its_event_loop_a_router_may_be_told_and_in_one_of_another_kind_it_may_not():
+    router = make_router(Scripted(id="t"))
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(router.start())
+        router.pause_target("r", "t")
+        with pytest.raises(BusClosedError, match="another event loop"):
+            anyio.run(router.ledger, backend="trio")
+        loop.run_until_complete(router.aclose())
+    finally:
+        loop.close()
