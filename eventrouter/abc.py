@@ -273,6 +273,9 @@ class Store(Protocol):
         Each comes with a fresh token and counts as an attempt. Of an ordered group only the first that has not ended
         is ever due.
 
+        One whose last lease has run out comes alone: perhaps it ended the process that had it, and should take no
+        others along when it does so again, whose attempts would be used up as well.
+
         Args:
             subscription: Whose.
             limit: At most so many.

@@ -275,17 +275,20 @@ class Batch:
         if maximum_concurrency is not None:
             limit = min(limit, self._free(number, present, token >> 32, maximum_concurrency, limit))
         rows = self._execute(
-            "SELECT d.id, d.attempt + 1, d.at, e.body, e.hops, e.grp, e.info FROM delivery d JOIN event e USING (seq) "
-            "WHERE d.subscription = ? AND d.due <= ? ORDER BY d.due, d.id LIMIT ?",
+            "SELECT d.id, d.attempt + 1, d.at, e.body, e.hops, e.grp, e.info, d.token FROM delivery d "
+            "JOIN event e USING (seq) WHERE d.subscription = ? AND d.due <= ? ORDER BY d.due, d.id LIMIT ?",
             (number, present, limit),
         ).fetchall()
+        lapsed = next((place for place, row in enumerate(rows) if row[-1]), None)
+        if lapsed is not None:
+            del rows[max(lapsed, 1) :]  # one whose lease has run out comes alone
         end = to_micros(until)
         self.connection.executemany(
             "UPDATE delivery SET token = ?, due = ?, attempt = ? WHERE id = ?",
             [(token, end, row[1], row[0]) for row in rows],
         )
         leased: list[Delivery] = []
-        for id, attempt, at, body, hops, group, info in rows:  # hot
+        for id, attempt, at, body, hops, group, info, _ in rows:  # hot
             known = _NOTHING if info is None else _decode_info(info)
             leased.append(
                 Delivery(
