@@ -25,7 +25,7 @@ from eventrouter.records import (
     RetryAt,
     Subscription,
 )
-from eventrouter.stores._sqlite_schema import NEVER, from_micros, to_micros
+from eventrouter.stores._sqlite_schema import HISTORY, NEVER, from_micros, to_micros
 
 #: Records that have expired and are removed for each that is written: more than one, or they would outgrow it.
 SWEPT: Final = 2
@@ -46,7 +46,7 @@ class _Info(msgspec.Struct, array_like=True, omit_defaults=True):
     attributes: dict[str, str] = {}
 
 
-_decode_info: Final = msgspec.json.Decoder(_Info).decode
+decode_info: Final = msgspec.json.Decoder(_Info).decode
 _NOTHING: Final = _Info()
 
 
@@ -80,7 +80,9 @@ class Batch:
         self._counts: dict[int, list[int]] = {}
         self._events: list[tuple[object, ...]] = []
         self._deliveries: list[tuple[int | None, ...]] = []
-        self._ended: list[int] = []  # events of which a delivery has ended
+        self._ended: list[int] = []  # events of which a delivery has ended, or which an archive keeps no more
+        self._ends: list[tuple[object, ...]] = []  # how deliveries have ended: all but the event's part, then its seq
+        self._skipped: list[tuple[object, ...]] = []  # those that never were
 
     def flush(self) -> None:
         """Write what was gathered, before it is read or the transaction ends."""
@@ -91,8 +93,8 @@ class Batch:
             self._insert("delivery(id, seq, subscription, at, ready, due)", self._deliveries)
             self._deliveries.clear()
 
-    def _insert(self, into: str, rows: Sequence[tuple[object, ...]]) -> None:
-        """Insert rows, many with one statement.
+    def _insert(self, into: str, rows: Sequence[tuple[object, ...]], then: str = "") -> None:
+        """Insert rows, many with one statement, in which their values stand between *into* and *then*.
 
         Python lets other threads run at each step of a statement, and an event loop that computes keeps the interpreter
         for up to 5 ms each time: a hundred rows should not be a hundred steps.
@@ -101,13 +103,14 @@ class Batch:
         values = f"({', '.join('?' * len(rows[0]))})"
         for size in _SIZES:
             while len(rows) - at >= size:
-                statement = f"INSERT INTO {into} VALUES {', '.join([values] * size)}"
+                statement = f"INSERT INTO {into} VALUES {', '.join([values] * size)}{then}"
                 self._execute(statement, list(chain.from_iterable(rows[at : at + size])))
                 at += size
 
     def finish(self) -> None:
         """Write all that is left, so that the transaction can be committed."""
         self.flush()
+        self._remember_ends()
         self._remove_ended()
         if self._counts:
             self.connection.executemany(
@@ -121,6 +124,23 @@ class Batch:
                 "UPDATE state SET next_id = ?, latest = ?, events = events + ?",
                 (self._next_id, self._latest, self._accepted),
             )
+
+    def _remember_ends(self) -> None:
+        """Write the history, and remove the oldest of it."""
+        if not (self._ends or self._skipped):
+            return
+        if self._ends:
+            self._insert(
+                "history(subscription, attempt, began, end, error, event_id, bus, at, info) "
+                "SELECT column1, column2, column3, column4, column5, id, bus, at, info FROM (",
+                self._ends,
+                ") CROSS JOIN event ON seq = column6",  # CROSS: events are looked up, however many there are
+            )
+        if self._skipped:
+            self._insert("history(subscription, attempt, end, event_id, bus, at)", self._skipped)
+        self._execute("DELETE FROM history WHERE id <= (SELECT max(id) FROM history) - ?", (HISTORY,))
+        self._ends.clear()
+        self._skipped.clear()
 
     def _remove_ended(self) -> None:
         """Remove events that nobody has a use for any more."""
@@ -151,6 +171,7 @@ class Batch:
                     number = self.number_of(subscription)
                     self._count(number, _ACCEPTED)
                     self._count(number, _SKIPPED)
+                    self._skipped.append((number, 0, "skipped", item.event.id, item.event_bus_name, to_micros(item.at)))
         if accepted:
             self._latest = to_micros(accepted[-1].at)
         return duplicates
@@ -284,12 +305,12 @@ class Batch:
             del rows[max(lapsed, 1) :]  # one whose lease has run out comes alone
         end = to_micros(until)
         self.connection.executemany(
-            "UPDATE delivery SET token = ?, due = ?, attempt = ? WHERE id = ?",
-            [(token, end, row[1], row[0]) for row in rows],
+            "UPDATE delivery SET token = ?, due = ?, attempt = ?, began = ? WHERE id = ?",
+            [(token, end, row[1], present, row[0]) for row in rows],
         )
         leased: list[Delivery] = []
         for id, attempt, at, body, hops, group, info, _ in rows:  # hot
-            known = _NOTHING if info is None else _decode_info(info)
+            known = _NOTHING if info is None else decode_info(info)
             leased.append(
                 Delivery(
                     id,
@@ -362,19 +383,26 @@ class Batch:
                 self._count(number, _RETRIES, is_retry)
                 return True
             return False
-        rows = self._execute(f"DELETE FROM delivery WHERE {_HELD} RETURNING seq, grp", held).fetchall()
+        rows = self._execute(
+            f"DELETE FROM delivery WHERE {_HELD} RETURNING seq, grp, attempt, began, error", held
+        ).fetchall()
         if not rows:
             return False
-        [[seq, group]] = rows
+        [[seq, group, attempt, began, error]] = rows
         self._ended.append(seq)
         if group is not None:
             self._let_next_come(number, group)
+        end = "delivered"
         if isinstance(outcome, Delivered):
             self._count(number, _DELIVERED)
         elif isinstance(outcome, Dropped):
             self._count(number, _DROPPED)
+            end, error = "dropped", f"{outcome.error_code}: {outcome.error_message}"
         else:
             self._bury(number, outcome)
+            letter = outcome.dead_letter
+            end, error = "dead-lettered", f"{letter.error_code}: {letter.error_message}"
+        self._ends.append((number, attempt, began, end, error, seq))
         if outcome.follow_ups:
             self.append(outcome.follow_ups, encoded(outcome.follow_ups))
         return True
@@ -396,10 +424,12 @@ class Batch:
         self.flush()
         before = NEVER if accepted_before is None else to_micros(accepted_before)
         rows = self._execute(
-            "DELETE FROM delivery WHERE subscription = ? AND at < ? RETURNING seq, grp", (number, before)
+            "DELETE FROM delivery WHERE subscription = ? AND at < ? RETURNING seq, grp, attempt, began, error",
+            (number, before),
         ).fetchall()
-        self._ended += [seq for seq, _ in rows]
-        for group in dict.fromkeys(group for _, group in rows if group is not None):
+        self._ended += [row[0] for row in rows]
+        self._ends += [(number, attempt, began, "dropped", error, seq) for seq, _, attempt, began, error in rows]
+        for group in dict.fromkeys(row[1] for row in rows if row[1] is not None):
             self._let_next_come(number, group)
         self._count(number, _DROPPED, len(rows))
         return len(rows)

@@ -21,7 +21,7 @@ NEVER: Final = 2**62
 #: How many pages the write-ahead log has when it is copied into the file; 4 KiB each.
 _CHECKPOINT: Final = 1_000
 #: How large the log may stay, in bytes, when a long read has kept it from being started anew.
-_LARGEST_LOG: Final = 64 * 1024 * 1024
+LARGEST_LOG: Final = 64 * 1024 * 1024
 _OLDEST_SQLITE: Final = (3, 35, 0)  # RETURNING
 
 #: What makes version n + 1 of version n. A released one is never edited: the next change is appended.
@@ -66,7 +66,8 @@ MIGRATIONS: Final = (
       attempt INTEGER NOT NULL DEFAULT 0,
       token INTEGER NOT NULL DEFAULT 0,  -- of its lease, 0 for none: 31 bits name the process, 32 the lease
       grp TEXT,                      -- its group, if the subscription receives it in order
-      error TEXT                     -- why the last attempt failed
+      error TEXT,                    -- why the last attempt failed
+      began INTEGER                  -- when the last attempt did
     );
     CREATE INDEX delivery_due ON delivery(subscription, due);
     CREATE INDEX delivery_leased ON delivery(subscription, due, token) WHERE token <> 0;
@@ -96,8 +97,22 @@ MIGRATIONS: Final = (
       archive TEXT, seq INTEGER, time INTEGER NOT NULL, until INTEGER, size INTEGER NOT NULL, PRIMARY KEY (archive, seq)
     ) WITHOUT ROWID;
     CREATE INDEX archived_until ON archived(until) WHERE until IS NOT NULL;
+
+    CREATE TABLE history(            -- how the last deliveries ended, for people; the oldest are removed
+      id INTEGER PRIMARY KEY,
+      event_id TEXT NOT NULL, bus TEXT NOT NULL,
+      at INTEGER NOT NULL,           -- when the event was accepted
+      subscription INTEGER NOT NULL,
+      attempt INTEGER NOT NULL,      -- how many there were
+      began INTEGER,                 -- when the last one did
+      end TEXT NOT NULL,             -- delivered, dead-lettered, dropped or skipped
+      error TEXT,                    -- why the last attempt failed that did
+      info BLOB                      -- as that of the event
+    );
     """,
 )
+#: How many ends of deliveries are kept; there is no index but the order, since to look through all takes some 50 ms.
+HISTORY: Final = 100_000
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -162,7 +177,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, synchronous: Synchronou
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA cache_size = -65536")  # 64 MiB
     connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
-    connection.execute(f"PRAGMA journal_size_limit = {_LARGEST_LOG}")
+    connection.execute(f"PRAGMA journal_size_limit = {LARGEST_LOG}")
     connection.execute("BEGIN IMMEDIATE")  # also shows now, and not at the first event, that it cannot be written
     version = ask("user_version")  # another process may have been quicker
     for script in MIGRATIONS[version:]:
