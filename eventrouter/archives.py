@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -28,8 +28,8 @@ from eventrouter.rules import Archive, RuleSet
 ReplayState: TypeAlias = Literal["RUNNING", "COMPLETED", "CANCELLING", "CANCELLED", "FAILED"]
 
 _EVERYTHING: Final = Pattern.parse({"source": [{"exists": True}]})
-_BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
-_END: Final = datetime.max.replace(tzinfo=UTC)
+BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
+END: Final = datetime.max.replace(tzinfo=UTC)
 #: Events that are read, and put into the store, at once.
 _PAGE: Final = 100
 
@@ -162,7 +162,7 @@ class Archives(ABC):
         return await self._store.archives()
 
     async def archived_events(
-        self, archive: str, *, start: datetime = _BEGINNING, end: datetime = _END, after: int = 0, limit: int = _PAGE
+        self, archive: str, *, start: datetime = BEGINNING, end: datetime = END, after: int = 0, limit: int = _PAGE
     ) -> list[Archived]:
         """Read a page of an archive, in the order of acceptance.
 
@@ -176,7 +176,7 @@ class Archives(ABC):
         Raises:
             InvalidRuleError: The range is not usable.
         """
-        _check_range(start, end)
+        check_range(start, end)
         now = self._dispatcher.clock.now()
         return list(await self._store.archived(archive, start=start, end=end, now=now, after=after, limit=limit))
 
@@ -193,8 +193,8 @@ class Archives(ABC):
         archive: str,
         changes: Mapping[str, Pattern | Mapping[str, Any] | str | bytes | None],
         *,
-        start: datetime = _BEGINNING,
-        end: datetime = _END,
+        start: datetime = BEGINNING,
+        end: datetime = END,
         event_bus_name: str | None = None,
     ) -> DryRun:
         """Say what changed rules would do with archived events. Nothing is sent, and no rule is changed.
@@ -233,8 +233,8 @@ class Archives(ABC):
         archive: str,
         *,
         name: str,
-        start: datetime = _BEGINNING,
-        end: datetime = _END,
+        start: datetime = BEGINNING,
+        end: datetime = END,
         rules: Sequence[str] | None = None,
         after: int = 0,
     ) -> Replay:
@@ -267,7 +267,7 @@ class Archives(ABC):
         """
         self._refuse_when_closed()
         check_name("replay name", name)
-        _check_range(start, end)
+        check_range(start, end)
         bus = self.get_archive(archive).event_bus_name
         for rule in rules or ():
             self._rules(bus)[rule]
@@ -296,7 +296,9 @@ class Archives(ABC):
         return list(self._replays.values())
 
     async def _replay_page(self, replay: Replay, bus: str, page: Sequence[Archived]) -> None:
-        routed = [item for archived in page if (item := self._replayed(replay, bus, archived)).subscriptions]
+        rules, now = self._rules(bus), self._dispatcher.clock.now()
+        made = [replayed(archived, rules, name=replay.name, chosen=replay.rules, now=now) for archived in page]
+        routed = [item for item in made if item.subscriptions]
         counts = count_deliveries(routed)
         for subscription in counts:
             await self._dispatcher.wait_for_room(subscription)
@@ -319,23 +321,6 @@ class Archives(ABC):
         replay.position = page[-1].position
         replay.event_last_replayed_time = page[-1].event.time
 
-    def _replayed(self, replay: Replay, bus: str, archived: Archived) -> Accepted:
-        event = msgspec.structs.replace(archived.event, replay_name=replay.name)
-        route = self._rules(bus).route(event)
-        chosen = tuple(
-            subscription
-            for subscription in route.subscriptions
-            if replay.rules is None or subscription.rule_name in replay.rules
-        )
-        return Accepted(
-            event,
-            self._dispatcher.clock.now(),
-            chosen,
-            group=archived.group,
-            ordered=route.ordered,
-            event_bus_name=bus,
-        )
-
     async def _archive_pages(
         self, archive: str, start: datetime, end: datetime, after: int = 0
     ) -> AsyncGenerator[list[Archived]]:
@@ -345,7 +330,28 @@ class Archives(ABC):
             await anyio.lowlevel.checkpoint()  # a store in memory waits for nothing, and others have work to do
 
 
-def _check_range(start: datetime, end: datetime) -> None:
+def replayed(
+    archived: Archived, rules: RuleSet, *, name: str, chosen: Collection[str] | None, now: datetime
+) -> Accepted:
+    """Make of an archived event what a replay accepts: the event with its `replay-name`, for the rules that it matches.
+
+    Args:
+        archived: The event.
+        rules: The rules of its bus.
+        name: The replay's.
+        chosen: The names of the rules that are to receive it; None for all.
+        now: The present.
+    """
+    event = msgspec.structs.replace(archived.event, replay_name=name)
+    route = rules.route(event)
+    receivers = tuple(item for item in route.subscriptions if chosen is None or item.rule_name in chosen)
+    return Accepted(
+        event, now, receivers, group=archived.group, ordered=route.ordered, event_bus_name=rules.event_bus_name
+    )
+
+
+def check_range(start: datetime, end: datetime) -> None:
+    """Raise `InvalidRuleError` unless this is a range of instants."""
     for name, instant in (("start", start), ("end", end)):
         if not isinstance(instant, datetime) or instant.tzinfo is None:
             raise InvalidRuleError(f"{name} is {instant!r}", hint="use an aware datetime, such as one in datetime.UTC")
