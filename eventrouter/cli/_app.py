@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import enum
-import traceback
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import anyio
 import typer
 
-from eventrouter.cli import _bench, _dlq, _lint, _patterns, _schedule
-from eventrouter.cli._report import printable
+from eventrouter.cli import _bench, _lint, _patterns, _schedule
+from eventrouter.cli._exit import exit_with
 from eventrouter.cli._route import Options, route_lines
-from eventrouter.delivery.dead_letters import DeadLetterCriteria
-from eventrouter.errors import EventRouterError
+from eventrouter.cli._store_app import add_store_commands
 from eventrouter.schedules import ScheduleExpression
 
 app = typer.Typer(help="EventBridge's rules on the command line.", no_args_is_help=True, pretty_exceptions_enable=False)
@@ -59,7 +56,7 @@ def route(
         detail_type=detail_type,
         drain_timeout=timedelta(seconds=drain_timeout),
     )
-    _exit(lambda: anyio.run(route_lines, options))
+    exit_with(lambda: anyio.run(route_lines, options))
 
 
 @app.command("test-pattern")
@@ -74,7 +71,7 @@ def try_pattern(
 
     Exit code: 0 when it matches, 1 when it does not, 2 when the pattern or the event is not usable.
     """
-    _exit(lambda: _patterns.test_pattern(pattern, event, quiet=quiet))
+    exit_with(lambda: _patterns.test_pattern(pattern, event, quiet=quiet))
 
 
 @app.command()
@@ -87,7 +84,7 @@ def explain(
 
     Exit code: 0 when a rule matches, 1 when none does, 2 when the rules or the event are not usable.
     """
-    _exit(lambda: _patterns.explain_rules(rules, event, event_bus_name))
+    exit_with(lambda: _patterns.explain_rules(rules, event, event_bus_name))
 
 
 class Format(enum.StrEnum):
@@ -106,7 +103,7 @@ def lint(
 
     Exit code: 0 when there is nothing but notes, 1 when there are warnings or errors, 2 when the file is not usable.
     """
-    _exit(lambda: _lint.lint_rules(rules, as_sarif=format is Format.SARIF))
+    exit_with(lambda: _lint.lint_rules(rules, as_sarif=format is Format.SARIF))
 
 
 @app.command()
@@ -122,73 +119,7 @@ def bench(
     Exit code: 0 when every rule matches some event, 1 when one never does, 2 when the rules or the events are not
     usable.
     """
-    _exit(lambda: _bench.bench_rules(rules, events, event_bus_name=event_bus_name, seconds=seconds, everything=all))
-
-
-dlq = typer.Typer(help="Look into a file of dead letters, as route --dead-letters writes it.", no_args_is_help=True)
-app.add_typer(dlq, name="dlq")
-
-_LetterFile = Annotated[Path, typer.Argument(help="File of dead letters: JSON lines with body and attributes.")]
-_OfRule = Annotated[str | None, typer.Option(help="Only letters of rules of this name.")]
-_OfTarget = Annotated[str | None, typer.Option(help="Only letters of targets with this id, or ARN.")]
-_OfCode = Annotated[str | None, typer.Option(help="Only letters with this ERROR_CODE.")]
-_OfFingerprint = Annotated[str | None, typer.Option(help="Only letters with this error, as dlq groups names it.")]
-_OfPattern = Annotated[str | None, typer.Option(help="Only letters whose event matches this event pattern.")]
-
-
-@dlq.command("list")
-def list_dead_letters(
-    file: _LetterFile,
-    rule: _OfRule = None,
-    target: _OfTarget = None,
-    code: _OfCode = None,
-    fingerprint: _OfFingerprint = None,
-    pattern: _OfPattern = None,
-) -> None:
-    """Print dead letters, a line each.
-
-    Exit code: 0 when there are none, 1 when there are some, 2 when the file or an option is not usable.
-    """
-    criteria = _criteria(rule, target, code, fingerprint, pattern)
-    _exit(lambda: _dlq.list_letters(file, **criteria))
-
-
-@dlq.command("groups")
-def group_dead_letters(
-    file: _LetterFile,
-    rule: _OfRule = None,
-    target: _OfTarget = None,
-    code: _OfCode = None,
-    fingerprint: _OfFingerprint = None,
-    pattern: _OfPattern = None,
-) -> None:
-    """Print how many dead letters each rule and target has for each error, the most frequent first.
-
-    Exit code: 0 when there are none, 1 when there are some, 2 when the file or an option is not usable.
-    """
-    criteria = _criteria(rule, target, code, fingerprint, pattern)
-    _exit(lambda: _dlq.group_letters(file, **criteria))
-
-
-def _criteria(
-    rule: str | None, target: str | None, code: str | None, fingerprint: str | None, pattern: str | None
-) -> DeadLetterCriteria:
-    return DeadLetterCriteria(
-        rule_name=rule, target_id=target, error_code=code, fingerprint=fingerprint, event_pattern=pattern
-    )
-
-
-def _exit(run: Callable[[], bool]) -> NoReturn:
-    try:
-        code = 0 if run() else 1
-    except (EventRouterError, OSError) as error:
-        typer.echo(f"eventrouter: {printable(str(error))}", err=True)
-        code = 2
-    except Exception:  # noqa: BLE001 - whatever it is, it is reported in full
-        # Python's own exit code for what is not caught is 1, which would mean "no match".
-        typer.echo(f"eventrouter: this should not have happened, please report it:\n{traceback.format_exc()}", err=True)
-        code = 2
-    raise typer.Exit(code)
+    exit_with(lambda: _bench.bench_rules(rules, events, event_bus_name=event_bus_name, seconds=seconds, everything=all))
 
 
 schedules = typer.Typer(help="When schedule expressions are due, and what they mean.", no_args_is_help=True)
@@ -210,7 +141,7 @@ def schedule_next(
 
     Exit code: 0 when there is one, 1 when none is left, 2 when the arguments are not usable.
     """
-    _exit(
+    exit_with(
         lambda: _schedule.show_next(
             ScheduleExpression.parse(expression, tz, profile="scheduler"), count, _schedule.read_instant(begin)
         )
@@ -228,7 +159,7 @@ def schedule_explain(expression: _Expression, tz: _Zone = "UTC") -> None:
         _schedule.show_explanation(ScheduleExpression.parse(expression, tz, profile="scheduler"))
         return True
 
-    _exit(run)
+    exit_with(run)
 
 
 @schedules.command("diff")
@@ -253,7 +184,7 @@ def schedule_diff(
         )
         return _schedule.show_difference(one, other, after)
 
-    _exit(run)
+    exit_with(run)
 
 
 @schedules.command("convert")
@@ -262,7 +193,7 @@ def schedule_convert(expression: _Expression, tz: _Zone = "UTC") -> None:
 
     Exit code: 0 when there is one, 1 when it cannot be said, 2 when the arguments are not usable.
     """
-    _exit(lambda: _schedule.show_conversion(ScheduleExpression.parse(expression, tz, profile="scheduler")))
+    exit_with(lambda: _schedule.show_conversion(ScheduleExpression.parse(expression, tz, profile="scheduler")))
 
 
 @schedules.command("collisions")
@@ -276,4 +207,7 @@ def schedule_collisions(
 
     Exit code: 0 when there are none, 1 when there are, 2 when the arguments are not usable.
     """
-    _exit(lambda: _schedule.show_collisions(expressions, tz, _schedule.read_instant(begin), least))
+    exit_with(lambda: _schedule.show_collisions(expressions, tz, _schedule.read_instant(begin), least))
+
+
+add_store_commands(app)

@@ -42,7 +42,7 @@ def target_maker(functions: str | None) -> TargetMaker:
     Raises:
         InvalidRuleError: There is no such module, or importing it fails.
     """
-    module = _load(functions) if functions is not None else None
+    module = load_module(functions) if functions is not None else None
 
     def make(router: EventRouter, declared: TargetDeclaration) -> Target:
         options = declared.options()
@@ -62,7 +62,8 @@ def target_maker(functions: str | None) -> TargetMaker:
     return make
 
 
-def _load(functions: str) -> ModuleType:
+def load_module(functions: str) -> ModuleType:
+    """Import a Python file, or a module by its name. Raises `InvalidRuleError` when it cannot be."""
     path = Path(functions)
     if path.suffix == ".py":
         if not path.is_file():
