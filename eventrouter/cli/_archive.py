@@ -163,7 +163,7 @@ def _patterns(router: EventRouter, event_bus_name: str, names: Sequence[str]) ->
     return {
         rule.name: rule.event_pattern
         for rule in router.list_rules(event_bus_name=event_bus_name)
-        if rule.state == "ENABLED" and (not names or rule.name in names)
+        if rule.event_pattern is not None and rule.state == "ENABLED" and (not names or rule.name in names)
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -26,6 +27,8 @@ from eventrouter.records import (
     Subscription,
 )
 from eventrouter.stores._sqlite_schema import HISTORY, NEVER, from_micros, to_micros
+
+logger = logging.getLogger("eventrouter.stores")
 
 #: Records that have expired and are removed for each that is written: more than one, or they would outgrow it.
 SWEPT: Final = 2
@@ -310,12 +313,17 @@ class Batch:
         )
         leased: list[Delivery] = []
         for id, attempt, at, body, hops, group, info, _ in rows:  # hot
-            known = _NOTHING if info is None else decode_info(info)
+            try:
+                event = decode_event(body)
+                known = _NOTHING if info is None else decode_info(info)
+            except msgspec.DecodeError:  # others must not wait for it
+                logger.exception("Delivery %d for %s cannot be read, and stays; the file is damaged", id, subscription)
+                continue
             leased.append(
                 Delivery(
                     id,
                     subscription,
-                    decode_event(body),
+                    event,
                     attempt,
                     from_micros(at),
                     hops,

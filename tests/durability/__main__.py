@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _report(run, *arguments) -> bool:
     started = time.monotonic()
     story: Story = run(*arguments)
-    print(f"{run.__name__} {arguments[-2:]}: {story}, {time.monotonic() - started:.0f} s")
+    print(f"{run.__name__}: {story}, {time.monotonic() - started:.0f} s", flush=True)
     for violation in story.violations[:20]:
         print("  ", violation)
     return not story.violations

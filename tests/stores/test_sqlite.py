@@ -186,6 +186,21 @@ async def test_sqlite_that_is_too_old_is_refused(tmp_path, monkeypatch):
     await refused(tmp_path / "x.db", "too old")
 
 
+@pytest.mark.parametrize("column", ["body", "info"])
+async def test_an_event_that_cannot_be_read_holds_up_no_other(store, column, caplog):
+    await store.append([accepted(n) for n in range(3)])
+    connection = sqlite3.connect(store.path)
+    connection.execute(f"UPDATE event SET {column} = x'00' WHERE seq = 2")  # noqa: S608 - a constant
+    connection.commit()
+    connection.close()
+
+    leased = await store.lease(A, 10, now=SOON, until=SOON + seconds(60))
+
+    assert [delivery.event.detail["n"] for delivery in leased] == [0, 2]
+    assert "Delivery 2 for default/r/a cannot be read, and stays" in caplog.text
+    assert (await store.ledger()).is_balanced
+
+
 async def test_a_damaged_page_is_an_error_that_says_so(store):
     await store.append([accepted(n) for n in range(200)])
     [[root]] = query(store.path, "SELECT rootpage FROM sqlite_master WHERE name = 'delivery_due'")
