@@ -81,17 +81,13 @@ def _literals(literal: Literal) -> Values:
     if literal.address is not None:
         return st.sampled_from([literal.value, *spellings(literal.address)])
     value = literal.value
-    if literal.kind != "number" or not isinstance(value, int | float) or not math.isfinite(value):
+    if literal.kind != "number" or not isinstance(value, int | float):
         return st.just(value)
-    other: Leaf = int(value) if isinstance(value, float) else _as_double(value)
-    return st.sampled_from([value, other] if other == value else [value])
-
-
-def _as_double(value: int) -> float | None:
     try:
-        return float(value)
-    except OverflowError:
-        return None
+        other: Leaf = int(value) if isinstance(value, float) else float(value)
+    except OverflowError:  # infinity is no integer, and what is past the greatest double no double
+        return st.just(value)
+    return st.sampled_from([value, other] if other == value else [value])
 
 
 def _own(test: Prefix | Suffix) -> st.SearchStrategy[str]:

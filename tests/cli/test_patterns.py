@@ -184,6 +184,15 @@ def test_a_file_may_be_the_list_of_rules_itself(files):
     assert ":2:27: error: rule r: no event can match" in run("lint", rules)[1]
 
 
+def test_a_rule_with_a_schedule_has_no_pattern_to_find_fault_with(files):
+    scheduled = {"Name": "nightly", "ScheduleExpression": "rate(1 day)"}
+    assert run("lint", files("rules.json", [scheduled, {"Name": "r", "EventPattern": {"source": ["x"]}}])) == (
+        0,
+        "2 rules, nothing to say\n",
+        "",
+    )
+
+
 def test_a_bus_has_at_most_30_rules_with_wildcards(files):
     pattern = {"source": [{"wildcard": "a*b"}]}
     rules = [{"Name": f"r{n}", "EventPattern": pattern} for n in range(31)]

@@ -148,10 +148,13 @@ def test_the_witness_on_a_bus_is_an_event_of_a_bus():
     assert algebra.is_of_a_bus(witness)
 
 
+NETWORK = {"source": [{"cidr": "10.0.0.0/8"}]}
+#: All ways that are tried to write an address of the network begin so; whether there is another is not known.
+BEGINS = ("1", "01", "001", "::", "0:")
+
+
 def test_what_is_not_known_is_no_answer():
-    # All ways that are tried to write an address of the network begin so; whether there is another is not known.
-    begins = [{"prefix": text} for text in ("1", "01", "001", "::", "0:")]
-    answer = parse({"a": [{"cidr": "10.0.0.0/8"}]}).implies(parse({"a": begins}))
+    answer = parse(NETWORK).implies(parse({"source": [{"prefix": text} for text in BEGINS]}))
     assert isinstance(answer, Unknown)
     assert "IP address" in answer.reason
     with pytest.raises(
@@ -161,6 +164,20 @@ def test_what_is_not_known_is_no_answer():
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
+@pytest.mark.parametrize("options", [{"arrays": False}, {"on_a_bus": True}], ids=str)
+def test_whether_a_field_of_one_value_can_be_in_both_may_not_be_known(options):
+    other_spellings = parse({"source": [{"anything-but": {"prefix": list(BEGINS)}}]})
+    unknown = Unknown("it depends on whether an IP address can be written in some way")
+    assert parse(NETWORK).overlaps(other_spellings, **options) == unknown
+
+
+def test_no_double_lies_between_neighbours():
+    """From 2**53 on not each integer is a double, but a number of JSON may be any."""
+    first, second = parse('{"a": [9007199254740992, 9007199254740993]}'), parse({"a": [{"numeric": [">", 5]}]})
+    assert first.implies(second)
+    assert second.implies(first) == Answer(False, {"a": 6})
+
+
 def hard(number, letters):
     """A pattern whose wildcards have more states together than there is time to look at."""
     return parse({"a": [{"wildcard": f"*{one}*{other}*{one}{other}*{number}"} for one in letters for other in letters]})
@@ -168,6 +185,7 @@ def hard(number, letters):
 
 ANY = {"$or": [{"a": [f"x{n}"]} for n in range(1_000)]}
 LISTED = {"a": [f"x{n}" for n in range(1_000)]}
+OPTIONAL = [{f"f{n}": [{"exists": False}, n]} for n in range(321)]
 EXCLUDING = {"$or": [{f"f{n}": [n], "a": [{"anything-but": n}]} for n in range(900)]}
 
 
@@ -179,6 +197,7 @@ EXCLUDING = {"$or": [{f"f{n}": [n], "a": [{"anything-but": n}]} for n in range(9
         ("equivalent", parse(EXCLUDING), parse({"$or": [{f"f{n}": [n], "a": [{"anything-but": n + 1}]} for n in range(900)]})),
         ("implies", parse({"a": [f"x{n}" for n in range(2_000)]}), parse(ANY)),
         ("overlaps", parse({"$or": [{"a": [f"x{n}"], "b": [{"exists": False}]} for n in range(900)]}), parse({"$or": [{"b": [n]} for n in range(900)]})),
+        ("implies", parse({"$or": OPTIONAL[1:]}), parse({"$or": OPTIONAL})),  # of points it does; of arrays it takes too long
     ],
 )  # fmt: skip
 def test_the_work_is_bounded(question, first, second):
