@@ -60,6 +60,29 @@ async def test_deliveries_of_a_router_that_vanished_come_back_when_its_leases_en
     assert second.closing_report.total.delivered == 1
 
 
+class Occupied(MemoryStore):
+    """A store that has nothing to give for two seconds, as others attempt as many as the target takes."""
+
+    asked = 0
+
+    async def lease(self, subscription, limit, *, now, **options):
+        self.asked += 1
+        is_occupied = anyio.current_time() < self.free_at
+        return [] if is_occupied else await super().lease(subscription, limit, now=now, **options)
+
+
+async def test_a_router_whose_turn_it_is_not_looks_again_soon():
+    """Nobody tells when the attempts of others have ended."""
+    store, target = Occupied(), Scripted(id="t", maximum_concurrency=1)
+    async with make_router(target, store=store) as router:
+        begun = anyio.current_time()
+        store.free_at = begun + 2
+        await router.put_events([order()])
+        await router.settle_down()
+    assert 2 <= target.times[0] - begun <= 2.2
+    assert 19 <= store.asked <= 24
+
+
 async def test_a_router_whose_deliveries_another_one_ended_settles_down(store):
     clock = LoopClock()
     (first, second), (one, other) = two(store, clock)

@@ -39,6 +39,10 @@ class Failing(MemoryStore):
         self._check("extend")
         return await super().extend(*arguments, **options)
 
+    async def changed(self, seen):
+        self._check("changed")
+        return await super().changed(seen)
+
     async def release(self, *arguments):
         self._check("release")
         return await super().release(*arguments)
@@ -59,6 +63,21 @@ async def test_deliveries_go_on_when_the_store_recovers(call, caplog):
     assert router.closing_report.total.delivered == 5
     assert 8 <= store.calls.count(call) <= 80  # it is not called again and again meanwhile
     assert f"{call} failed" in caplog.text
+
+
+async def test_a_store_that_does_not_tell_what_others_write_is_asked_again_in_a_second(caplog):
+    store, target = Failing(), Scripted(id="t")
+    store.broken["changed"] = True
+    async with make_router(target, store=store) as router:
+        await anyio.sleep(3.5)
+        assert store.calls.count("changed") == 4
+        await router.put_events([order()])  # what this process accepts needs no telling
+        await router.settle_down()
+        del store.broken["changed"]
+        await anyio.sleep(10)
+    assert len(target.seen) == 1
+    assert store.calls.count("changed") == 5
+    assert "asked again in a second" in caplog.text
 
 
 async def test_a_dead_letter_that_cannot_be_written_is_parked_and_the_others_are_not_held_up(caplog):

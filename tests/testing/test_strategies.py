@@ -173,7 +173,7 @@ def test_what_cannot_be_drawn_is_told():
         distinguishing({"a": [1, 2]}, {"$or": [{"a": [2]}, {"a": [1]}]})
     assert caught.value.proven
     with pytest.raises(NoSuchEventError, match="None found: it takes too long"):
-        excluding = [{"wildcard": f"*{a}*{b}*{a}{b}*"} for a in "abcdefg" for b in "abcdefg"]
+        excluding = [{"wildcard": f"*{a}*{b}*{a}{b}*"} for a in "abcd" for b in "abcd"]
         distinguishing({"a": excluding}, {"a": [*excluding, {"wildcard": "*a*b*ab*c*"}]})
     nothing = {"a": [{"numeric": [">", 1.7976931348623157e308]}]}
     for strategy in (matching, near_miss, boundary):
@@ -287,9 +287,9 @@ def test_patterns_are_valid_to_the_oracle(pattern):
 
 
 def test_drawn_events_match_and_hardly_any_draw_is_given_up():
-    tally = fuzz.run(20, 7)
+    tally = fuzz.run(12, 7)
     assert tally["sought for in vain"] == 0
-    assert tally["events"] >= 20
+    assert tally["events"] >= 12
 
 
 @FEW
