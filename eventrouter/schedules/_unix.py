@@ -11,6 +11,10 @@ from eventrouter.errors import ScheduleExpressionError
 
 _QUOTED: Final = re.compile(r'"([^"]*)"')
 _FIELDS: Final = re.compile(r"[0-9A-Za-z*,/#-]+([ \t]+[0-9A-Za-z*,/#-]+){4}")
+#: What croniter reads as some minute or other, another one in each process: `H` and `R`, alone or with a step.
+_SOME: Final = re.compile(r"(?<![A-Za-z])[HhRr](?![A-Za-z])")
+#: A range of one value, which croniter reads as one that goes all the way round.
+_ONE: Final = re.compile(r"(?<![0-9A-Za-z])(?P<one>[0-9A-Za-z]+)-(?P=one)(?:/[0-9]+)?(?![0-9A-Za-z])", re.IGNORECASE)
 _MINUTE: Final = timedelta(minutes=1)
 
 
@@ -40,14 +44,24 @@ class Unix:
                 'write unix("0 18 * * 1-5")',
                 position=position,
             )
+        some = _SOME.search(match[1])
+        if some is not None:
+            raise ScheduleExpressionError(
+                expression,
+                "unix",
+                f"{some[0]} stands for a random value",
+                "write a number; flexible_time_window spreads schedules",
+                position=position + 1 + some.start(),
+            )
         from croniter import croniter  # noqa: PLC0415 - it takes as long to import as all the rest
 
-        unix = cls(" ".join(match[1].split()))
+        written = " ".join(match[1].split())
+        unix = cls(_ONE.sub(r"\g<one>", written))
         try:
             croniter(unix.fields)
         except ValueError as error:
             raise ScheduleExpressionError(expression, "unix", f"{error}", position=position + 1) from error
-        return unix, f'"{unix.fields}"'
+        return unix, f'"{written}"'
 
     def next_from(self, wall: datetime) -> datetime | None:
         """Give the first minute that is meant, *wall* or later, as a naive datetime; None if there is none."""

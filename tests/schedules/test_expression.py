@@ -76,6 +76,8 @@ def test_recorded_cases_are_refused(case):
         ("at(2030-02-30T00:00:00)", "at-date", None, None, "no such time"),
         ('unix("* * * *")', "unix", None, '"* *', "five fields"),
         ('unix("61 * * * *")', "unix", None, "61", "61"),
+        ('unix("5 R * * *")', "unix", None, "R *", "R stands for a random value .*write a number"),
+        ('unix("h/5 0 * * *")', "unix", None, "h/5", "h stands for a random value"),
         (None, "wrapper", None, None, "no text"),
     ],
 )

@@ -209,6 +209,8 @@ def test_croniter_agrees_where_the_languages_do(minute, hour, day, after):
         ('unix("30 1 * * *")', "America/Los_Angeles", "2024-11-03T08:30Z", ["2024-11-04T09:30Z"]),
         ('unix("0 0 13 * 5")', "UTC", "2026-02-01T00:00Z", ["2026-02-06T00:00Z", "2026-02-13T00:00Z"]),  # either day
         ('unix("0 0 31 2 *")', "UTC", "2026-02-01T00:00Z", []),
+        ('unix("5-5 2-2 * 3-3/2 Mon-mon")', "UTC", "2026-03-20T00:00Z", ["2026-03-23T02:05Z", "2026-03-30T02:05Z"]),
+        ('unix("15-5/30 15-15,18 * * *")', "UTC", "2026-03-20T16:00Z", ["2026-03-20T18:15Z"]),
     ],
 )
 def test_what_is_due_next(expression, zone, after, expected):
