@@ -87,3 +87,9 @@ def test_long_ago_and_dense_costs_little():
         datetime(2026, 1, 31, 23, 59, tzinfo=UTC),
     )
     assert next(expression.asked) < 1_200
+
+
+def test_all_of_a_sparse_expression_happen_late():
+    expression = ScheduleExpression.parse("cron(0 * * * ? *)")
+    judged = judge(expression, NOON, NOON + timedelta(days=5, minutes=30), "all")
+    assert judged.fires == tuple(NOON + timedelta(hours=hour) for hour in range(121))
