@@ -113,6 +113,8 @@ async def _starts() -> list[float]:
         expression = ScheduleExpression.parse(f"cron({number % 60} {number // 60 % 24} * * ? *)", zones[number % 3])
         router.put_schedule(Schedule(name=f"s{number}", schedule_expression=expression, target=target))
     taken: list[float] = []
+    # A schedule that is made right after it was due waits for other processes: that is not what costs time here.
+    await anyio.sleep(max(0.0, 6.0 - time.time() % 60))
     for _ in range(2):
         begin = time.perf_counter()
         async with router:

@@ -58,7 +58,7 @@ class Plan:
         completed: Told when no occurrence is left.
         created: When it was put or enabled; None for the time at which the router begins.
         forgets_past: Whether what was due before `created` does not count, as it was disabled then.
-        waits_since: When another process was found to have begun the rate, by the event loop's time.
+        waits_since: Since when it waits for what another process may say of its beginning, by the event loop's time.
         is_gone: Whether it was replaced or removed.
         key: Names it in the store.
     """
@@ -123,6 +123,7 @@ class Scheduler:
         self._plans: dict[str, Plan] = {}
         self._new: dict[str, Plan] = {}  # whose next occurrence is not known yet
         self._forget: dict[str, None] = {}  # keys, in order
+        self._disabled: dict[str, None] = {}  # names, which the store does not know to be so yet
         self._heap: list[_Due] = []
         self._order = count()
         self._next: dict[tuple[ScheduleExpression, datetime], datetime | None] = {}
@@ -137,16 +138,25 @@ class Scheduler:
         """Fire by *plan* from now on; one of the same name is replaced, and what it has pending with it."""
         old = self._plans.get(plan.name)
         self._plans[plan.name] = plan
+        if plan.name in self._disabled:
+            del self._disabled[plan.name]
+            plan.forgets_past = True
         if old is not None:
             old.is_gone = True
             if old.key == plan.key:
                 plan.forgets_past |= old.forgets_past
                 plan.created = old.created
             else:
-                self._forget[old.key] = None
+                self._forget |= dict.fromkeys((old.key, _claim(old)))
         if self._scope is not None and plan.created is None:
             plan.created = self._clock.now()
         self._new[plan.name] = plan
+        self._woken.set()
+
+    def disable(self, name: str) -> None:
+        """Fire no more until it is put again, and then make up for nothing, in whichever process that is."""
+        self.remove(name, forget=False)
+        self._disabled[name] = None
         self._woken.set()
 
     def remove(self, name: str, *, forget: bool) -> None:
@@ -156,8 +166,7 @@ class Scheduler:
             plan.is_gone = True
             self._new.pop(name, None)
             if forget:
-                for key in (plan.key, _claim(plan)):
-                    self._forget[key] = None
+                self._forget |= dict.fromkeys((plan.key, _claim(plan)))
                 self._woken.set()
 
     # -- life ----------------------------------------------------------------------------------------------------
@@ -211,6 +220,11 @@ class Scheduler:
                 await self._store.forget_schedules(forgotten)
             for key in forgotten:
                 self._forget.pop(key, None)
+        if self._disabled:
+            names = list(self._disabled)
+            await self._mark([Occurrence(_disabled(name), _END_OF_TIME) for name in names])
+            for name in names:
+                self._disabled.pop(name, None)
         if self._new:
             await self._adopt()
         self._next.clear()  # it helps where many are due at once
@@ -236,54 +250,86 @@ class Scheduler:
         """Find out for which instant new plans fire next, and remember when those began that are new to the store."""
         with anyio.fail_after(_STORE_PATIENCE, shield=True):
             fired = await self._store.last_fired()
+        enabled: list[Plan] = []
         for number, plan in enumerate(list(self._new.values())):
             if number % _SLICE == _SLICE - 1:
                 await anyio.lowlevel.checkpoint()
             last = fired.get(plan.key)
-            if last is not None and not plan.is_gone:
+            if last is None or plan.is_gone:
+                continue
+            if plan.forgets_past or _disabled(plan.name) in fired:
+                enabled.append(plan)
+            else:
                 self._resume(plan, last)
         fresh = [plan for plan in self._new.values() if plan.key not in fired]
+        for begin in range(0, len(enabled), _SLICE):
+            await self._pass_over(enabled[begin : begin + _SLICE], fired)
         for begin in range(0, len(fresh), _SLICE):
             await self._begin([plan for plan in fresh[begin : begin + _SLICE] if not plan.is_gone])
             await anyio.lowlevel.checkpoint()
         outdated = _outdated(fired, self._plans)
         self._forget.update(dict.fromkeys(outdated))
 
+    async def _mark(self, occurrences: Sequence[Occurrence]) -> Sequence[bool]:
+        """Have the store remember instants for which nothing is sent; say which are news to it."""
+        with anyio.fail_after(_STORE_PATIENCE, shield=True):
+            return await self._store.fire(occurrences)
+
     def _resume(self, plan: Plan, last: datetime) -> None:
         """Go on after an occurrence that was fired for, in whichever process."""
         plan.anchor(last)
         if last - self._clock.now() > _FAR:
             logger.warning("Schedule %s has fired for %s, and does not before then", plan.name, last.isoformat())
-        if plan.forgets_past and plan.created is not None:
-            last = latest(plan.expression, last, plan.created) or last
         self._await_next(plan, last)
+
+    async def _pass_over(self, plans: Sequence[Plan], fired: Mapping[str, datetime]) -> None:
+        """Resume plans that were disabled, after what was due meanwhile; also for a process that begins after this."""
+        lasts: list[datetime] = []
+        for plan in plans:
+            plan.anchor(fired[plan.key])
+            lasts.append(latest(plan.expression, fired[plan.key], _created(plan)) or fired[plan.key])
+        await self._mark([Occurrence(plan.key, last) for plan, last in zip(plans, lasts, strict=True)])
+        for plan, last in zip(plans, lasts, strict=True):
+            self._resume(plan, last)
 
     async def _begin(self, plans: Sequence[Plan]) -> None:
         """Begin plans that the store does not know.
 
         A rate without a start is counted from its creation, which has to be the same for all processes: the one that
-        is first to claim it says when that is, by firing for it, and others wait to hear of that.
+        is first to claim it says when that is, by firing for it, and others wait to hear of that. What is created
+        right after an occurrence waits, too: another process, which began right before it, may be about to say so,
+        and could not fire for that occurrence if the store knew of this later instant.
         """
+        present = anyio.current_time()
+        waited = {
+            id(plan) for plan in plans if plan.waits_since is not None and present - plan.waits_since >= _CLAIM_PATIENCE
+        }
         rates = [plan for plan in plans if plan.is_unanchored]
         claims = [plan for plan in rates if plan.waits_since is None]
-        marks = [plan for plan in plans if not plan.is_unanchored]
-        occurrences = [
-            *(Occurrence(_claim(plan), _END_OF_TIME) for plan in claims),  # so that nobody's is a later one
-            *(Occurrence(plan.key, _created(plan)) for plan in marks),
-        ]
-        with anyio.fail_after(_STORE_PATIENCE, shield=True):
-            results = await self._store.fire(occurrences)
+        marks = [plan for plan in plans if not plan.is_unanchored and (id(plan) in waited or self._is_clear(plan))]
+        results = await self._mark(
+            [
+                *(Occurrence(_claim(plan), _END_OF_TIME) for plan in claims),  # so that nobody's is a later one
+                *(Occurrence(plan.key, _created(plan)) for plan in marks),
+            ]
+        )
+        for plan in plans:
+            if plan.waits_since is None:
+                plan.waits_since = present
         for plan in marks:
             self._await_next(plan, _created(plan))
         won = {id(plan) for plan, is_first in zip(claims, results, strict=False) if is_first}
-        present = anyio.current_time()
         for plan in rates:
-            if plan.waits_since is None:
-                plan.waits_since = present
-            if id(plan) in won or present - plan.waits_since >= _CLAIM_PATIENCE:
+            if id(plan) in won or id(plan) in waited:
                 anchor = _created(plan).replace(microsecond=0)
                 plan.anchor(anchor)
                 self._await_next(plan, anchor - _MOMENT)
+
+    def _is_clear(self, plan: Plan) -> bool:
+        """Say whether no occurrence is so close before a plan's creation that another process may yet fire for it."""
+        created = _created(plan)
+        found = self._after(plan.expression, created - timedelta(seconds=_CLAIM_PATIENCE))
+        return found is None or found > created
 
     def _await_next(self, plan: Plan, last: datetime) -> None:
         """Plan for the first occurrence after *last*."""
@@ -373,13 +419,17 @@ def _claim(plan: Plan) -> str:
     return f"{plan.key} (begun)"
 
 
+def _disabled(name: str) -> str:
+    return f"{name} (disabled)"
+
+
 def _created(plan: Plan) -> datetime:
     assert plan.created is not None  # noqa: S101 - set before it is looked at
     return plan.created
 
 
 def _outdated(fired: Mapping[str, datetime], plans: Mapping[str, Plan]) -> list[str]:
-    """List what the store remembers of expressions that schedules had before they were changed."""
+    """List what the store remembers of expressions that schedules had before they were changed, or enabled."""
     return [
         key
         for key in fired

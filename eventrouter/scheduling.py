@@ -113,7 +113,6 @@ class Schedules(EventBuses):
         super().__init__()
         self._schedules: dict[tuple[str, str], Schedule] = {}  # by group and name
         self._schedule_groups = {DEFAULT_GROUP: None}
-        self._disabled_rules: set[str] = set()  # with a schedule
 
     # -- declaring -----------------------------------------------------------------------------------------------
 
@@ -207,8 +206,7 @@ class Schedules(EventBuses):
             self._target_was_removed(old.subscription)
         self._schedules[schedule.group, schedule.name] = schedule
         self._target_was_put(schedule.subscription, schedule.target)
-        was_disabled = old is not None and old.state == "DISABLED"
-        self._plan(schedule, forgets_past=was_disabled)
+        self._plan(schedule)
 
     def remove_schedule(self, name: str, *, group: str = DEFAULT_GROUP) -> None:
         """Remove a schedule and forget what it fired for; what it has sent is delivered while the router runs.
@@ -272,10 +270,10 @@ class Schedules(EventBuses):
 
     # -- planning ------------------------------------------------------------------------------------------------
 
-    def _plan(self, schedule: Schedule, *, forgets_past: bool) -> None:
+    def _plan(self, schedule: Schedule) -> None:
         bus, name, _ = schedule.subscription
         if schedule.state == "DISABLED":
-            self._scheduler.remove(f"{bus}/{name}", forget=False)
+            self._scheduler.disable(f"{bus}/{name}")
             return
         self._scheduler.put(
             Plan(
@@ -285,7 +283,6 @@ class Schedules(EventBuses):
                 window=schedule.flexible_time_window,
                 make=partial(self._occurrence, bus, name, (schedule.target,)),
                 completed=partial(self._completed, schedule),
-                forgets_past=forgets_past,
             )
         )
 
@@ -306,10 +303,8 @@ class Schedules(EventBuses):
         rule = rules[name] if name in rules else None  # noqa: SIM401 - a RuleSet has no `get`
         if rule is None or rule.schedule_expression is None:
             self._scheduler.remove(plan_name, forget=True)
-            self._disabled_rules.discard(plan_name)
         elif rule.state == "DISABLED":
-            self._scheduler.remove(plan_name, forget=False)
-            self._disabled_rules.add(plan_name)
+            self._scheduler.disable(plan_name)
         else:
             self._scheduler.put(
                 Plan(
@@ -319,10 +314,8 @@ class Schedules(EventBuses):
                     window=None,
                     make=partial(self._occurrence_of_rule, event_bus_name, name),
                     completed=_nothing,
-                    forgets_past=plan_name in self._disabled_rules,
                 )
             )
-            self._disabled_rules.discard(plan_name)
 
     def _occurrence_of_rule(self, event_bus_name: str, name: str, slot: datetime, at: datetime) -> tuple[Accepted, ...]:
         return self._occurrence(event_bus_name, name, self._rules(event_bus_name)[name].targets, slot, at)
