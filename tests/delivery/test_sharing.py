@@ -5,10 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eventrouter import EventEntry, MemoryStore, RetryPolicy, Subscription
-from eventrouter.records import Accepted
+from eventrouter import EventEntry, MemoryStore, RetryPolicy
 from tests.stores.engines import INLINE_STORES
-from tests.support import NOON, Scripted, make_event, make_router, order, seconds
+from tests.support import Scripted, make_router, order, seconds
 from tests.virtual_time import LoopClock, virtual_time_backends
 
 
@@ -146,43 +145,3 @@ async def test_a_pump_leaves_to_others_what_it_cannot_take(limit, store):
         await anyio.sleep(10)
         await first.settle_down()
     assert abs(len(one.seen) - len(other.seen)) <= 2 * limit + 2
-
-
-async def test_a_store_that_does_not_tell_of_others_for_a_moment_is_asked_again(caplog):
-    """Another process has put an event; that is heard of, though not at the first question."""
-
-    class Forgetful(MemoryStore):
-        questions = 0
-
-        async def changed(self, seen):
-            self.questions += 1
-            if self.questions == 1:
-                raise OSError("no answer")
-            if self.questions > 2:
-                await anyio.sleep_forever()
-            await self.append([Accepted(make_event(), NOON, (Subscription("default", "r", "t"),))])
-            return 1
-
-    target = Scripted(id="t")
-    async with make_router(target, store=Forgetful()) as router:
-        await anyio.sleep(10)
-        assert len(target.seen) == 1
-        assert (await router.ledger()).total.delivered == 1
-    assert "does not tell what other processes write" in caplog.text
-
-
-async def test_a_target_that_others_attempt_as_often_as_it_takes_is_tried_again_soon():
-    """Nobody says when an attempt in another process has ended, so the store is asked ten times a second."""
-
-    class Busy(MemoryStore):
-        async def lease(self, subscription, limit, *, now, until, **options):
-            if anyio.current_time() < free_at:
-                return []
-            return await super().lease(subscription, limit, now=now, until=until, **options)
-
-    target = Scripted(id="t")
-    async with make_router(target, store=Busy()) as router:
-        free_at = anyio.current_time() + 1
-        await router.put_events([order()])
-        await router.settle_down()
-        assert 1 <= target.times[0] - (free_at - 1) <= 1.2
