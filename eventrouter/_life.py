@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 import threading
@@ -202,10 +201,10 @@ def _loop_finder() -> Callable[[], object]:
     anyio finds it too, but takes ten times as long, since it finds out first which kind it is: every call of
     `put_events` would pay for that.
     """
-    loop = anyio.lowlevel.current_token().native_token
-    if isinstance(loop, asyncio.AbstractEventLoop):
-        return asyncio.get_running_loop
-    finder: Callable[[], object] = sys.modules["trio"].lowlevel.current_trio_token
+    is_asyncio = hasattr(anyio.lowlevel.current_token().native_token, "call_soon")
+    finder: Callable[[], object] = (  # it runs, so it has been imported
+        sys.modules["asyncio"].get_running_loop if is_asyncio else sys.modules["trio"].lowlevel.current_trio_token
+    )
     return finder
 
 

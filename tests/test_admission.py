@@ -41,7 +41,7 @@ import os, sys
 from eventrouter.admission import new_ids
 print(new_ids(1)[0], flush=True)  # so that there are some that were made ahead
 child = os.fork()
-print(*[id for _ in range(300 - (child != 0)) for id in new_ids(1)], sep="\\n", flush=True)
 if child:
-    os.waitpid(child, 0)
+    os.waitpid(child, 0)  # so that they do not write at once
+print(*[id for _ in range(300 - (child != 0)) for id in new_ids(1)], sep="\\n", flush=True)
 """

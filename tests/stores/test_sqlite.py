@@ -673,10 +673,10 @@ async def test_a_transaction_is_begun_for_those_who_have_none(store):
 
 
 async def test_the_transaction_has_to_be_on_the_file_of_the_store(store, tmp_path):
-    with pytest.raises(ConflictError, match="Only a router on a SQLite file"):
-        EventRouter(MemoryStore()).put_in(sqlite3.connect(":memory:"), [order(n=1)])
     for path in (":memory:", tmp_path / "other.db"):
         connection = sqlite3.connect(path)
+        with pytest.raises(ConflictError, match="Only a router on a SQLite file"):
+            EventRouter(MemoryStore()).put_in(connection, [order(n=1)])
         with pytest.raises(ConflictError, match=r"The connection is to .*, and the store is .*store\.db"):
             EventRouter(store).put_in(connection, [order(n=1)])
         connection.close()

@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+from contextlib import closing
 
 import anyio
 import anyio.to_thread
@@ -91,7 +92,8 @@ async def test_a_task_that_is_cancelled_as_its_answer_comes_has_had_it_done(work
 
 def test_what_a_reader_is_asked_to_do_may_fail_and_may_end_its_transaction(tmp_path):
     path = tmp_path / "a.db"
-    sqlite3.connect(path).executescript("CREATE TABLE t(n); INSERT INTO t VALUES (7)")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript("CREATE TABLE t(n); INSERT INTO t VALUES (7)")
     reader = Reader(path, 1)
     reader.start()
 
