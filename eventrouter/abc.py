@@ -274,7 +274,8 @@ class Store(Protocol):
         is ever due.
 
         One whose last lease has run out comes alone: perhaps it ended the process that had it, and should take no
-        others along when it does so again, whose attempts would be used up as well.
+        others along when it does so again, whose attempts would be used up as well. Messages of queues do not: their
+        leases are visibility timeouts, which run out every day.
 
         Args:
             subscription: Whose.

@@ -303,9 +303,10 @@ class Batch:
             "JOIN event e USING (seq) WHERE d.subscription = ? AND d.due <= ? ORDER BY d.due, d.id LIMIT ?",
             (number, present, limit),
         ).fetchall()
-        lapsed = next((place for place, row in enumerate(rows) if row[-1]), None)
-        if lapsed is not None:
-            del rows[max(lapsed, 1) :]  # one whose lease has run out comes alone
+        if subscription.queue_name is None:
+            lapsed = next((place for place, row in enumerate(rows) if row[-1]), None)
+            if lapsed is not None:
+                del rows[max(lapsed, 1) :]  # one whose lease has run out comes alone
         end = to_micros(until)
         self.connection.executemany(
             "UPDATE delivery SET token = ?, due = ?, attempt = ?, began = ? WHERE id = ?",

@@ -334,7 +334,7 @@ class MemoryStore:
                 attempts = 1
                 leased[id] = _Entry(id, item, attempts, None, token, until)
             elif later is not None and later[0] <= now:
-                if later[1] in leased:  # its lease has run out: it comes alone
+                if later[1] in leased and subscription.queue_name is None:  # its lease has run out: it comes alone
                     if taken:
                         break
                     limit = 1

@@ -749,3 +749,10 @@ async def test_a_limit_of_attempts_is_no_limit_for_who_is_alone(store):
     options = {"now": SOON, "until": SOON + seconds(60), "maximum_concurrency": 1}
     assert len(await store.lease(A, 3, **options)) == 3
     assert len(await store.lease(A, 3, **options)) == 2
+
+
+async def test_messages_of_a_queue_whose_leases_have_run_out_come_together(store):
+    queue = Subscription.of_queue("q")
+    await store.append([accepted(n, queue) for n in range(3)])
+    assert len(await lease(store, queue, until=SOON + seconds(1))) == 3
+    assert len(await lease(store, queue, now=SOON + seconds(1))) == 3
