@@ -21,6 +21,7 @@ ScheduleProfile: TypeAlias = Literal["rules", "scheduler"]
 
 MAXIMUM_LENGTH: Final = 256  # characters (botocore's service model)
 _MAXIMUM_ZONE: Final = 50  # characters (botocore's service model)
+_FIELDS_OF_UNIX: Final = 5
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _WRAPPED: Final = re.compile(r"(cron|rate|at|unix)\((.*)\)", re.DOTALL)
@@ -174,7 +175,9 @@ def _unwrap(expression: str) -> tuple[ScheduleKind, str, int]:
             expression,
             "wrapper",
             "It is none of cron(...), rate(...), at(...) and unix(...)",
-            "write it in lower case, without blanks around, as in rate(5 minutes)",
+            f'write unix("{expression}")'
+            if len(expression.split()) == _FIELDS_OF_UNIX
+            else "write it in lower case, without blanks around, as in rate(5 minutes)",
         )
     kind = cast("ScheduleKind", match[1])
     body = match[2]

@@ -62,6 +62,7 @@ def test_recorded_cases_are_refused(case):
         ("cron(0 18 1,,2 * ? *)", "value", "day-of-month", ",2", "empty item"),
         ("Cron(0 18 1 * ? *)", "wrapper", None, None, "lower case"),
         ("", "wrapper", None, None, "none of"),
+        ("0 18 * * 1-5", "wrapper", None, None, r'write unix\("0 18 [*] [*] 1-5"\)'),
         ("cron(0 18 *-3 * ? *)", "range", "day-of-month", "*-3", "no range"),
         ("cron(0 18 ? * MON,FRI/2 *)", "step-in-dow", "day-of-week", "MON", "list them"),
         ("cron(0 18 ? * 3#6 *)", "value", "day-of-week", "3#6", "1 to 5"),
