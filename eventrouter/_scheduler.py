@@ -31,6 +31,8 @@ _PAUSE: Final = 1.0
 _STORE_PATIENCE: Final = 5.0
 #: How many schedules are looked at before other tasks have their turn.
 _SLICE: Final = 256
+#: How many rows of the store are looked at before that.
+_ROWS: Final = 2_048
 #: How many answers of expressions are kept while many schedules are looked at, which often share them.
 _KEPT: Final = 16_384
 #: How long, in seconds, the process that was first to begin a rate may take to say when that was, and how often others
@@ -267,8 +269,18 @@ class Scheduler:
         for begin in range(0, len(fresh), _SLICE):
             await self._begin([plan for plan in fresh[begin : begin + _SLICE] if not plan.is_gone])
             await anyio.lowlevel.checkpoint()
-        outdated = _outdated(fired, self._plans)
-        self._forget.update(dict.fromkeys(outdated))
+        await self._forget_outdated(fired)
+
+    async def _forget_outdated(self, fired: Mapping[str, datetime]) -> None:
+        """Forget what is remembered of expressions that schedules had before they were changed, or were enabled."""
+        outdated: list[str] = []
+        for number, key in enumerate(fired, 1):
+            if number % _ROWS == 0:  # also one schedule that is put has all looked at, which must not hold up others
+                await anyio.lowlevel.checkpoint()
+            plan = self._plans.get(key.partition(" ")[0])
+            if plan is not None and key not in (plan.key, _claim(plan)):
+                outdated.append(key)
+        self._forget |= dict.fromkeys(outdated)
 
     async def _mark(self, occurrences: Sequence[Occurrence]) -> Sequence[bool]:
         """Have the store remember instants for which nothing is sent; say which are news to it."""
@@ -426,15 +438,6 @@ def _disabled(name: str) -> str:
 def _created(plan: Plan) -> datetime:
     assert plan.created is not None  # noqa: S101 - set before it is looked at
     return plan.created
-
-
-def _outdated(fired: Mapping[str, datetime], plans: Mapping[str, Plan]) -> list[str]:
-    """List what the store remembers of expressions that schedules had before they were changed, or enabled."""
-    return [
-        key
-        for key in fired
-        if (plan := plans.get(key.partition(" ")[0])) is not None and key not in {plan.key, _claim(plan)}
-    ]
 
 
 def _log_missed(plan: Plan, first: datetime, last: datetime, skipped: int) -> None:

@@ -3,11 +3,13 @@
 from dataclasses import replace
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from eventrouter import EventRouter, MemoryStore, ScheduleExpression
+from eventrouter.records import Occurrence
 from tests.schedules.test_scheduler import Log, SetClock, minutes, scheduled
-from tests.support import seconds
+from tests.support import NOON, seconds
 from tests.virtual_time import LoopClock
 
 EVERY_TEN = "cron(0/10 * * * ? *)"
@@ -104,3 +106,18 @@ async def test_the_last_occurrence_has_its_window_too():
         await anyio.sleep(1300)
     assert log.times == minutes(10)
     assert 600 < log.at[0] - begin < 1200
+
+
+async def test_putting_one_of_many_schedules_holds_nobody_up(monkeypatch):
+    monkeypatch.setattr("eventrouter._scheduler._ROWS", 2)
+    log, turns, router = Log(), 0, EventRouter(store := MemoryStore(), clock=LoopClock())
+    async with router:
+        await anyio.sleep(60)
+        await store.fire([Occurrence(f"schedule/default/s rate({n} hours) UTC", NOON) for n in range(2, 102)])
+        scheduled(EVERY_TEN, log, router=router)
+        while not router._scheduler._forget and turns < 1_000:
+            await anyio.lowlevel.checkpoint()
+            turns += 1
+        await anyio.sleep(601)
+    assert 50 < turns < 1_000
+    assert log.times == minutes(10)
