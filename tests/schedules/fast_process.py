@@ -37,7 +37,7 @@ async def main(file, begin, log):
 
     def writing(name):
         async def write(event: Event):
-            log.write(f"{name} {event.time.isoformat()}\n")
+            log.write(f"{name} {event.time.isoformat()} {event.id}\n")
 
         return write
 
