@@ -168,6 +168,7 @@ async def test_an_idle_process_that_dies_fails_no_invocation():
 async def test_modules_are_those_of_the_parent_and_not_of_the_current_directory(tmp_path, monkeypatch):
     (tmp_path / "msgspec.py").write_text("raise SystemExit(9)")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])  # "" is the current directory
     router = EventRouter()
     function = child(router, handlers.echo)
     async with router:
