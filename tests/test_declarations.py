@@ -250,3 +250,13 @@ def test_nothing_is_installed_when_one_target_cannot_be_made(load):
     with pytest.raises(InvalidRuleError, match=r"at \$.Rules\[1\].Targets\[1\]"):
         file.install(router, lambda _, declared: LogTarget(id=declared.id))
     assert router.list_rules() == []
+
+
+def test_a_rule_that_has_a_schedule_only_has_no_pattern(tmp_path):
+    path = tmp_path / "rules.json"
+    rule = {"Name": "nightly", "ScheduleExpression": "cron(0 2 * * ? *)", "ScheduleExpressionTimezone": "Europe/London"}
+    path.write_text(json.dumps({"Rules": [rule, {"Name": "large", "EventPattern": {"source": ["shop"]}}]}))
+    (nightly, nothing), (_, pattern) = load_rules(path).rules
+    assert nothing is None
+    assert str(nightly.parsed_schedule) == "cron(0 2 * * ? *)"
+    assert pattern == Pattern.parse({"source": ["shop"]})

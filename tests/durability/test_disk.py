@@ -26,7 +26,7 @@ def test_a_power_cut_may_undo_what_was_not_synced(nursery, tmp_path):
 
 
 def test_a_full_disk_refuses_entries_and_goes_on_when_there_is_room(nursery, tmp_path):
-    story = without_room(nursery, tmp_path, [1, 60, 61, 100, 133, 180], 5)
+    story = without_room(nursery, tmp_path, [1, 60, 61, 70, 85, 100, 133, 180], 5)
 
     assert story.violations == []
     assert story.kinds["refused"] > 0
