@@ -12,6 +12,7 @@ import typer
 
 from eventrouter.cli import _bench, _lint, _patterns, _schedule
 from eventrouter.cli._exit import exit_with
+from eventrouter.cli._graph import GraphFormat, show_graph
 from eventrouter.cli._route import Options, route_lines
 from eventrouter.cli._store_app import add_store_commands
 from eventrouter.schedules import ScheduleExpression
@@ -120,6 +121,30 @@ def bench(
     usable.
     """
     exit_with(lambda: _bench.bench_rules(rules, events, event_bus_name=event_bus_name, seconds=seconds, everything=all))
+
+
+@app.command()
+def graph(
+    router: Annotated[str, typer.Argument(help="Rules file, or MODULE:NAME or FILE.py:NAME of a router.")],
+    format: Annotated[GraphFormat, typer.Option(help="In what to write it.")] = GraphFormat.TEXT,  # noqa: A002
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write, instead of printing.")] = None,
+    publishes: Annotated[
+        list[str] | None, typer.Option(help="Event pattern, as JSON, of events that are put; may be given repeatedly.")
+    ] = None,
+    traffic: Annotated[Path | None, typer.Option(help="File of JSON lines: events that have been put.")] = None,
+    event_bus_name: Annotated[str, typer.Option(help="The bus that the traffic is put on.")] = "default",
+) -> None:
+    """Show how buses, rules, targets, queues and functions are connected, and what is worth a look about it.
+
+    Loops, how many deliveries one event becomes, events that nobody takes, rules that nobody feeds.
+
+    Exit code: 0 when there is nothing but notes, 1 when there are warnings, 2 when the arguments are not usable.
+    """
+    exit_with(
+        lambda: show_graph(
+            router, format, output, publishes=publishes or (), traffic=traffic, event_bus_name=event_bus_name
+        )
+    )
 
 
 schedules = typer.Typer(help="When schedule expressions are due, and what they mean.", no_args_is_help=True)
