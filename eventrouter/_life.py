@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Callable
@@ -12,9 +11,9 @@ from datetime import timedelta
 from typing import Final, Self
 
 import anyio
-import anyio.lowlevel
 
 from eventrouter._host import Host
+from eventrouter._loops import loop_finder
 from eventrouter._scheduler import Scheduler
 from eventrouter.abc import Store
 from eventrouter.delivery._dispatcher import Dispatcher
@@ -99,7 +98,7 @@ class Life(anyio.AsyncContextManagerMixin):
     @asynccontextmanager
     async def _opened(self) -> AsyncGenerator[None]:
         self._is_entered = True
-        self._find_loop = _loop_finder()
+        self._find_loop = loop_finder()
         self._loop = self._find_loop()
         self._thread = threading.get_ident()
         error: Exception | None = None
@@ -193,19 +192,6 @@ class Life(anyio.AsyncContextManagerMixin):
             raise ConflictError(
                 f"{method}() in a handler would wait for the handler itself; call it in a task outside of all handlers."
             )
-
-
-def _loop_finder() -> Callable[[], object]:
-    """Give what finds the event loop that the caller is in, if it is one of the kind that runs here.
-
-    anyio finds it too, but takes ten times as long, since it finds out first which kind it is: every call of
-    `put_events` would pay for that.
-    """
-    is_asyncio = hasattr(anyio.lowlevel.current_token().native_token, "call_soon")
-    finder: Callable[[], object] = (  # it runs, so it has been imported
-        sys.modules["asyncio"].get_running_loop if is_asyncio else sys.modules["trio"].lowlevel.current_trio_token
-    )
-    return finder
 
 
 def _is_in_a_task() -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
 import anyio
 
+from eventrouter._loops import loop_time
 from eventrouter.abc import Clock
 
 logger = logging.getLogger("eventrouter.delivery")
@@ -26,23 +28,25 @@ class SteadyClock:
 
     def __init__(self, wall: Clock) -> None:
         self._wall = wall
+        self._passed: Callable[[], float] = anyio.current_time
         self._offset: float | None = None  # of the wall clock's timestamp from the event loop's time
         self._last_step = timedelta(0)
 
     def restart(self) -> None:
         """Begin anew with the wall clock, in another event loop perhaps."""
+        self._passed = loop_time()
         self._offset = None
         self._last_step = timedelta(0)
 
     def now(self) -> datetime:
         """Give the present as an aware datetime in UTC. Called in the event loop."""
-        wall, passed = self._wall.now(), anyio.current_time()
+        wall, passed = self._wall.now(), self._passed()  # hot
         if self._offset is None:
             self._offset = wall.timestamp() - passed
             return wall
         steady = datetime.fromtimestamp(self._offset + passed, wall.tzinfo)
         step = wall - steady
-        if abs(step) <= _STEP:
+        if -_STEP <= step <= _STEP:
             return steady
         if abs(step - self._last_step) > _STEP:
             logger.warning("The wall clock was set by %+.0f s", (step - self._last_step).total_seconds())

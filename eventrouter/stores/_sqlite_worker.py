@@ -9,11 +9,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Never, TypeVar
 
 import anyio
-from anyio.lowlevel import current_token
 
+from eventrouter._loops import loop_finder
 from eventrouter.errors import StoreError
 from eventrouter.stores._sqlite_schema import connect_to_read, explained
 
@@ -61,6 +61,7 @@ class Worker(ABC, Generic[Context]):
         self._thread: threading.Thread | None = None
         self._is_stopping = False
         self._lock = threading.Lock()
+        self._find_loop: Callable[[], object] = _nowhere
         self._closed: BaseException | None = StoreError("The store is not open", hint="enter the router, or open it")
 
     # -- for tasks and threads -----------------------------------------------------------------------------------
@@ -71,7 +72,11 @@ class Worker(ABC, Generic[Context]):
         Raises:
             StoreError: The file could not do it, or the store is not open.
         """
-        loop = current_token().native_token
+        try:
+            loop: Any = self._find_loop()
+        except RuntimeError:  # of another kind than who called before, or the first
+            self._find_loop = loop_finder()
+            loop = self._find_loop()
         while self._waiting.get(loop, 0) >= MAXIMUM_WAITING:
             await self._room.setdefault(loop, anyio.Event()).wait()
         if self._closed is not None:
@@ -271,6 +276,10 @@ class Reader(Worker[sqlite3.Connection]):
             finally:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
+
+
+def _nowhere() -> Never:
+    raise RuntimeError("It is not known yet which kind of event loop there is")
 
 
 def call_soon_from_thread(loop: Any, function: Callable[..., None], *args: object) -> None:
