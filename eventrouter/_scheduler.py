@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import heapq
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Final, NamedTuple
@@ -13,12 +12,13 @@ from typing import Final, NamedTuple
 import anyio
 import anyio.lowlevel
 
+from eventrouter._plan import END_OF_TIME, Plan, disabled_key
 from eventrouter.abc import Clock, Store
 from eventrouter.delivery._backlogs import count_deliveries
 from eventrouter.delivery._dispatcher import Dispatcher
-from eventrouter.records import Accepted, Occurrence
+from eventrouter.records import Occurrence
 from eventrouter.retry import jitter
-from eventrouter.schedules import Missed, ScheduleExpression
+from eventrouter.schedules import ScheduleExpression
 from eventrouter.schedules._missed import judge, latest
 
 logger = logging.getLogger("eventrouter.schedules")
@@ -45,52 +45,6 @@ _FAR: Final = timedelta(days=1)
 
 _MOMENT: Final = timedelta(microseconds=1)
 _SECOND: Final = timedelta(seconds=1)
-
-
-@dataclass(eq=False, slots=True)
-class Plan:
-    """A schedule as the scheduler sees it.
-
-    Attributes:
-        name: Names the schedule in the router.
-        expression: When it fires.
-        missed: What becomes of occurrences that were missed.
-        window: Within how long after its occurrence it happens.
-        make: Makes the events of an occurrence, from its instant and that of their acceptance.
-        completed: Told when no occurrence is left.
-        created: When it was put or enabled; None for the time at which the router begins.
-        forgets_past: Whether what was due before `created` does not count, as it was disabled then.
-        waits_since: Since when it waits for what another process may say of its beginning, by the event loop's time.
-        is_gone: Whether it was replaced or removed.
-        key: Names it in the store.
-    """
-
-    name: str
-    expression: ScheduleExpression
-    missed: Missed
-    window: timedelta | None
-    make: Callable[[datetime, datetime], tuple[Accepted, ...]]
-    completed: Callable[[], None]
-    created: datetime | None = None
-    forgets_past: bool = False
-    waits_since: float | None = None
-    is_gone: bool = False
-    key: str = ""
-
-    def __post_init__(self) -> None:
-        # With the expression: one that is changed begins anew, and nothing that the old one missed counts.
-        expression = self.expression
-        self.key = f"{self.name} {expression} {expression.timezone} {expression.start or ''}".rstrip()
-
-    @property
-    def is_unanchored(self) -> bool:
-        """Whether the first occurrence is the schedule's creation (EventBridge user guide, "Rate expressions")."""
-        return self.expression.kind == "rate" and self.expression.start is None
-
-    def anchor(self, instant: datetime) -> None:
-        """Count a rate from an occurrence of it."""
-        if self.is_unanchored:
-            self.expression = replace(self.expression, start=instant)
 
 
 class _Due(NamedTuple):
@@ -149,7 +103,7 @@ class Scheduler:
                 plan.forgets_past |= old.forgets_past
                 plan.created = old.created
             else:
-                self._forget |= dict.fromkeys((old.key, _claim(old)))
+                self._forget |= dict.fromkeys((old.key, old.claim))
         if self._scope is not None and plan.created is None:
             plan.created = self._clock.now()
         self._new[plan.name] = plan
@@ -168,7 +122,7 @@ class Scheduler:
             plan.is_gone = True
             self._new.pop(name, None)
             if forget:
-                self._forget |= dict.fromkeys((plan.key, _claim(plan)))
+                self._forget |= dict.fromkeys((plan.key, plan.claim))
                 self._woken.set()
 
     # -- life ----------------------------------------------------------------------------------------------------
@@ -224,7 +178,7 @@ class Scheduler:
                 self._forget.pop(key, None)
         if self._disabled:
             names = list(self._disabled)
-            await self._mark([Occurrence(_disabled(name), _END_OF_TIME) for name in names])
+            await self._mark([Occurrence(disabled_key(name), END_OF_TIME) for name in names])
             for name in names:
                 self._disabled.pop(name, None)
         if self._new:
@@ -250,8 +204,9 @@ class Scheduler:
 
     async def _adopt(self) -> None:
         """Find out for which instant new plans fire next, and remember when those began that are new to the store."""
+        names = None if len(self._new) > _SLICE else [plan.name for plan in self._new.values()]
         with anyio.fail_after(_STORE_PATIENCE, shield=True):
-            fired = await self._store.last_fired()
+            fired = await self._store.last_fired(names)
         enabled: list[Plan] = []
         for number, plan in enumerate(list(self._new.values())):
             if number % _SLICE == _SLICE - 1:
@@ -259,7 +214,7 @@ class Scheduler:
             last = fired.get(plan.key)
             if last is None or plan.is_gone:
                 continue
-            if plan.forgets_past or _disabled(plan.name) in fired:
+            if plan.forgets_past or disabled_key(plan.name) in fired:
                 enabled.append(plan)
             else:
                 self._resume(plan, last)
@@ -275,10 +230,10 @@ class Scheduler:
         """Forget what is remembered of expressions that schedules had before they were changed, or were enabled."""
         outdated: list[str] = []
         for number, key in enumerate(fired, 1):
-            if number % _ROWS == 0:  # also one schedule that is put has all looked at, which must not hold up others
+            if number % _ROWS == 0:
                 await anyio.lowlevel.checkpoint()
             plan = self._plans.get(key.partition(" ")[0])
-            if plan is not None and key not in (plan.key, _claim(plan)):
+            if plan is not None and key not in (plan.key, plan.claim):
                 outdated.append(key)
         self._forget |= dict.fromkeys(outdated)
 
@@ -299,7 +254,7 @@ class Scheduler:
         lasts: list[datetime] = []
         for plan in plans:
             plan.anchor(fired[plan.key])
-            lasts.append(latest(plan.expression, fired[plan.key], _created(plan)) or fired[plan.key])
+            lasts.append(latest(plan.expression, fired[plan.key], plan.begun) or fired[plan.key])
         await self._mark([Occurrence(plan.key, last) for plan, last in zip(plans, lasts, strict=True)])
         for plan, last in zip(plans, lasts, strict=True):
             self._resume(plan, last)
@@ -321,25 +276,25 @@ class Scheduler:
         marks = [plan for plan in plans if not plan.is_unanchored and (id(plan) in waited or self._is_clear(plan))]
         results = await self._mark(
             [
-                *(Occurrence(_claim(plan), _END_OF_TIME) for plan in claims),  # so that nobody's is a later one
-                *(Occurrence(plan.key, _created(plan)) for plan in marks),
+                *(Occurrence(plan.claim, END_OF_TIME) for plan in claims),  # so that nobody's is a later one
+                *(Occurrence(plan.key, plan.begun) for plan in marks),
             ]
         )
         for plan in plans:
             if plan.waits_since is None:
                 plan.waits_since = present
         for plan in marks:
-            self._await_next(plan, _created(plan))
+            self._await_next(plan, plan.begun)
         won = {id(plan) for plan, is_first in zip(claims, results, strict=False) if is_first}
         for plan in rates:
             if id(plan) in won or id(plan) in waited:
-                anchor = _created(plan).replace(microsecond=0)
+                anchor = plan.begun.replace(microsecond=0)
                 plan.anchor(anchor)
                 self._await_next(plan, anchor - _MOMENT)
 
     def _is_clear(self, plan: Plan) -> bool:
         """Say whether no occurrence is so close before a plan's creation that another process may yet fire for it."""
-        created = _created(plan)
+        created = plan.begun
         found = self._after(plan.expression, created - timedelta(seconds=_CLAIM_PATIENCE))
         return found is None or found > created
 
@@ -358,8 +313,8 @@ class Scheduler:
 
     def _after(self, expression: ScheduleExpression, instant: datetime) -> datetime | None:
         key = (expression, instant)
-        found = self._next.get(key, _END_OF_TIME)  # which no expression gives
-        if found is _END_OF_TIME:
+        found = self._next.get(key, END_OF_TIME)  # which no expression gives
+        if found is END_OF_TIME:
             if len(self._next) >= _KEPT:
                 self._next.clear()
             found = self._next[key] = expression.next_after(instant)
@@ -422,22 +377,6 @@ class Scheduler:
                 self._dispatcher.observers.ingested(item)
         for plan, last in decided:
             self._await_next(plan, last)
-
-
-_END_OF_TIME: Final = datetime.fromisoformat("9999-01-01T00:00:00+00:00")
-
-
-def _claim(plan: Plan) -> str:
-    return f"{plan.key} (begun)"
-
-
-def _disabled(name: str) -> str:
-    return f"{name} (disabled)"
-
-
-def _created(plan: Plan) -> datetime:
-    assert plan.created is not None  # noqa: S101 - set before it is looked at
-    return plan.created
 
 
 def _log_missed(plan: Plan, first: datetime, last: datetime, skipped: int) -> None:

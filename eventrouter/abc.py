@@ -401,8 +401,13 @@ class Store(Protocol):
         """
         ...
 
-    async def last_fired(self) -> Mapping[str, datetime]:
-        """Say, for each schedule that `fire` remembers, for which slot it was last."""
+    async def last_fired(self, names: Sequence[str] | None = None) -> Mapping[str, datetime]:
+        """Say, for schedules that `fire` remembers, for which slot it was last.
+
+        Args:
+            names: Of those that are called one of these, or one of these and more after a space; None for all. The cost
+                grows with how many are found, not with how many there are. They have no spaces themselves.
+        """
         ...
 
     async def forget_schedules(self, names: Sequence[str]) -> None:

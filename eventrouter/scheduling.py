@@ -10,7 +10,8 @@ from typing import Final, Literal, TypeAlias, TypeVar, Unpack
 
 import msgspec
 
-from eventrouter._scheduler import Plan, Scheduler
+from eventrouter._plan import Plan
+from eventrouter._scheduler import Scheduler
 from eventrouter.abc import Target, TargetOptions
 from eventrouter.admission import new_ids
 from eventrouter.buses import EventBuses

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import chain
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -96,19 +96,22 @@ class Batch:
             self._insert("delivery(id, seq, subscription, at, ready, due)", self._deliveries)
             self._deliveries.clear()
 
-    def _insert(self, into: str, rows: Sequence[tuple[object, ...]], then: str = "") -> None:
+    def _insert(self, into: str, rows: Sequence[tuple[object, ...]], then: str = "") -> list[Any]:
         """Insert rows, many with one statement, in which their values stand between *into* and *then*.
+
+        Returns what the statements return: the first column of each row.
 
         Python lets other threads run at each step of a statement, and an event loop that computes keeps the interpreter
         for up to 5 ms each time: a hundred rows should not be a hundred steps.
         """
-        at = 0
+        at, returned = 0, []
         values = f"({', '.join('?' * len(rows[0]))})"
         for size in _SIZES:
             while len(rows) - at >= size:
                 statement = f"INSERT INTO {into} VALUES {', '.join([values] * size)}{then}"
-                self._execute(statement, list(chain.from_iterable(rows[at : at + size])))
+                returned += self._execute(statement, list(chain.from_iterable(rows[at : at + size]))).fetchall()
                 at += size
+        return [row[0] for row in returned]
 
     def finish(self) -> None:
         """Write all that is left, so that the transaction can be committed."""
@@ -532,17 +535,26 @@ class Batch:
 
     def fire(self, occurrences: Sequence[Occurrence], bodies: Sequence[Sequence[bytes]]) -> list[bool]:
         """See `Store.fire`; the events are given in JSON, too."""
-        kept: list[bool] = []
-        for occurrence, texts in zip(occurrences, bodies, strict=True):
-            is_first = self._execute(
-                "INSERT INTO schedule(name, slot) VALUES (?, ?) ON CONFLICT DO UPDATE SET slot = excluded.slot "
-                "WHERE slot < excluded.slot RETURNING 1",
-                (occurrence.schedule, to_micros(occurrence.slot)),
-            ).fetchall()
-            kept.append(bool(is_first))
-            if is_first:
+        slots = [(occurrence.schedule, to_micros(occurrence.slot)) for occurrence in occurrences]
+        if not slots:
+            return []
+        if len(dict(slots)) == len(slots):
+            later = set(self._set_slots(slots))
+            kept = [occurrence.schedule in later for occurrence in occurrences]
+        else:  # several of one schedule, of which each counts for the next
+            kept = [bool(self._set_slots([slot])) for slot in slots]
+        for occurrence, texts, is_kept in zip(occurrences, bodies, kept, strict=True):
+            if is_kept:
                 self.append(occurrence.accepted, texts)
         return kept
+
+    def _set_slots(self, slots: Sequence[tuple[str, int]]) -> list[str]:
+        """Remember slots, but those that are no later than what is there, and say of which schedules."""
+        return self._insert(
+            "schedule(name, slot)",
+            slots,
+            " ON CONFLICT DO UPDATE SET slot = excluded.slot WHERE slot < excluded.slot RETURNING name",
+        )
 
     def forget_schedules(self, names: Sequence[str]) -> None:
         """See `Store.forget_schedules`."""

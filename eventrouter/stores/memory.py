@@ -228,7 +228,7 @@ class MemoryStore:
         self._published: dict[tuple[str, str], str] = {}  # scope and key -> event id
         self._forget: list[tuple[datetime, tuple[str, str]]] = []  # a heap of what to remove from `_published`
         self._archives = MemoryArchives()
-        self._fired: dict[str, datetime] = {}  # schedule -> slot
+        self._fired: dict[str, dict[str, datetime]] = {}  # the first word of a schedule's name -> its name -> slot
         self._events = 0
         self._latest: datetime | None = None  # when the last event was accepted
         self._ids = count(1)
@@ -537,21 +537,26 @@ class MemoryStore:
         """Keep the events of schedules that fire, unless they have."""
         kept: list[bool] = []
         for occurrence in occurrences:
-            last = self._fired.get(occurrence.schedule)
-            kept.append(last is None or last < occurrence.slot)
+            name, slot = occurrence.schedule, occurrence.slot
+            slots = self._fired.setdefault(name.partition(" ")[0], {})
+            kept.append(name not in slots or slots[name] < slot)
             if kept[-1]:
-                self._fired[occurrence.schedule] = occurrence.slot
+                slots[name] = slot
                 await self.append(occurrence.accepted)
         return kept
 
-    async def last_fired(self) -> Mapping[str, datetime]:
+    async def last_fired(self, names: Sequence[str] | None = None) -> Mapping[str, datetime]:
         """Say for which slots schedules fired last."""
-        return dict(self._fired)
+        asked = self._fired if names is None else [name for name in names if name in self._fired]
+        return {name: slot for word in asked for name, slot in self._fired[word].items()}
 
     async def forget_schedules(self, names: Sequence[str]) -> None:
         """Forget for which slots schedules have fired."""
         for name in names:
-            self._fired.pop(name, None)
+            word = name.partition(" ")[0]
+            slots = self._fired.get(word, {})
+            if slots.pop(name, None) is not None and not slots:
+                del self._fired[word]
 
     async def ledger(self) -> Ledger:
         """Account for every delivery ever accepted."""

@@ -300,9 +300,9 @@ class SqliteStore:
         """Say what each archive holds."""
         return await self._reader.call(reads.archives)
 
-    async def last_fired(self) -> Mapping[str, datetime]:
+    async def last_fired(self, names: Sequence[str] | None = None) -> Mapping[str, datetime]:
         """Say for which slots schedules fired last."""
-        return await self._reader.call(reads.last_fired)
+        return await self._reader.call(lambda connection: reads.last_fired(connection, names))
 
     async def ledger(self) -> Ledger:
         """Account for every delivery ever accepted, at a cost that grows with those that have not ended."""

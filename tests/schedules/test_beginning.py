@@ -121,3 +121,35 @@ async def test_putting_one_of_many_schedules_holds_nobody_up(monkeypatch):
         await anyio.sleep(601)
     assert 50 < turns < 1_000
     assert log.times == minutes(10)
+
+
+class Asked(MemoryStore):
+    """Counts the rows of schedules that are read."""
+
+    def __init__(self):
+        super().__init__()
+        self.read = []
+
+    async def last_fired(self, names=None):
+        found = await super().last_fired(names)
+        self.read.append(len(found))
+        return found
+
+
+async def test_putting_one_schedule_of_many_reads_nothing_of_the_others():
+    log, store = Log(), Asked()
+    router = EventRouter(store, clock=LoopClock())
+    for number in range(600):
+        router.schedule("cron(0 0 * * ? *)", name=f"s{number}")(log)
+    async with router:
+        await anyio.sleep(10)
+    async with router:
+        await anyio.sleep(10)
+        assert store.read == [0, 600]
+        router.schedule("cron(0 0 * * ? *)", name="s")(log)
+        await anyio.sleep(10)
+        router.disable_schedule("s7")
+        await anyio.sleep(10)
+        router.enable_schedule("s7")
+        await anyio.sleep(10)
+    assert store.read[2:] == [0, 2]  # s7, and that it was disabled

@@ -717,6 +717,17 @@ async def test_a_schedule_fires_once_for_a_slot_and_never_for_an_earlier_one(sto
     assert (await store.ledger()).events == 4
 
 
+async def test_slots_are_told_of_schedules_by_the_first_word_of_their_names(store):
+    names = ["a", "a b", "a (c)", "ab", "a!", "b a", "A b", "ä x"]
+    await store.fire([Occurrence(name, NOON) for name in names])
+    assert set(await store.last_fired()) == set(names)
+    assert set(await store.last_fired(["a"])) == {"a", "a b", "a (c)"}
+    assert set(await store.last_fired(["b", "ä", "missing"])) == {"b a", "ä x"}
+    assert await store.last_fired([]) == {}
+    await store.forget_schedules(["a", "a b", "ab", "a c"])
+    assert set(await store.last_fired(["a", "ab"])) == {"a (c)"}
+
+
 async def test_a_slot_may_be_remembered_without_an_event(store):
     assert list(await store.fire([Occurrence("s", NOON)])) == [True]
     assert list(await store.fire([Occurrence("s", NOON, (accepted(),))])) == [False]
