@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import difflib
-import json
-import re
-import tomllib
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import pydantic
-from pydantic.alias_generators import to_pascal
 
-from eventrouter.abc import DeadLetterQueue, Target, TargetOptions
-from eventrouter.errors import (
-    InputTransformerError,
-    InvalidRuleError,
-    MissingExtraError,
-    PatternError,
-    ScheduleExpressionError,
-)
-from eventrouter.patterns import Pattern, json_path
+from eventrouter._documents import read_document, refuse_repeated_names
+from eventrouter.abc import Target
+from eventrouter.errors import InvalidRuleError, PatternError, ScheduleExpressionError
+from eventrouter.patterns import Pattern
 from eventrouter.positions import beginning, find, members
 from eventrouter.queue_declarations import (
     QueueDeclaration,
@@ -36,101 +25,30 @@ from eventrouter.queue_declarations import (
     with_dead_letter_queue,
 )
 from eventrouter.queues import QueueAttributes
-from eventrouter.retry import RetryPolicy
 from eventrouter.router import EventRouter
+from eventrouter.schedule_declarations import (
+    EventBridgeParameters,
+    FlexibleTimeWindowDeclaration,
+    ScheduleDeclaration,
+    ScheduleTargetDeclaration,
+    check_schedules,
+)
 from eventrouter.schedules import ScheduleExpression
+from eventrouter.target_declarations import (
+    DeadLetterConfig,
+    Declaration,
+    InputTransformerDeclaration,
+    RetryPolicyDeclaration,
+    SqsParameters,
+    TargetDeclaration,
+    TargetMaker,
+)
 from eventrouter.targets.queue import QueueTarget
-from eventrouter.transform import Input, InputPath, InputTransformer, TargetInput
 
-_BUS_ARN: Final = re.compile(r"arn:aws[a-z-]*:events:[^:]*:[^:]*:event-bus/(.+)")
-
-
-class _Model(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", strict=True, alias_generator=to_pascal)
+_T = TypeVar("_T")
 
 
-class _RetryPolicy(_Model):
-    maximum_retry_attempts: Annotated[int, pydantic.Field(ge=0, le=185)] = 5
-    maximum_event_age_in_seconds: Annotated[int, pydantic.Field(ge=60, le=86_400)] = 300
-
-
-class _DeadLetterConfig(_Model):
-    arn: str
-
-
-class _InputTransformer(_Model):
-    input_template: str
-    input_paths_map: dict[str, str] = {}
-
-
-class _SqsParameters(_Model):
-    message_group_id: str | None = None
-
-
-class TargetDeclaration(_Model):
-    """A target as AWS writes it. What only tells AWS how to reach a service is read and not used."""
-
-    id: str
-    arn: Annotated[str, pydantic.Field(min_length=1)]
-    retry_policy: _RetryPolicy = _RetryPolicy()
-    dead_letter_config: _DeadLetterConfig | None = None
-    input: str | None = None
-    input_path: str | None = None
-    input_transformer: _InputTransformer | None = None
-    role_arn: Any = None
-    ecs_parameters: Any = None
-    sqs_parameters: _SqsParameters | None = None
-    kinesis_parameters: Any = None
-    batch_parameters: Any = None
-    run_command_parameters: Any = None
-    http_parameters: Any = None
-    redshift_data_parameters: Any = None
-    sage_maker_pipeline_parameters: Any = None
-    app_sync_parameters: Any = None
-
-    @property
-    def event_bus_name(self) -> str | None:
-        """The bus that the ARN names, if it names one."""
-        match = _BUS_ARN.fullmatch(self.arn)
-        return match[1] if match else None
-
-    @cached_property
-    def shaped_input(self) -> TargetInput | None:
-        """What the target receives in place of the event, if it is not the event itself.
-
-        Raises:
-            InvalidRuleError: There is more than one of the three ways to say it, or one is wrong; says where.
-        """
-        template = self.input_transformer
-        if [self.input, self.input_path, template].count(None) < 2:  # noqa: PLR2004 - all but one
-            raise InvalidRuleError(
-                f"Only one of Input, InputPath, or InputTransformer must be provided for target {self.id}."
-            )
-        try:
-            if self.input is not None:
-                return Input(self.input)
-            if self.input_path is not None:
-                return InputPath(self.input_path)
-            return InputTransformer(template.input_template, template.input_paths_map) if template is not None else None
-        except InputTransformerError as error:
-            told = InputTransformerError(error.part, error.problem, target_id=self.id)
-            inside = ".InputTransformer" if template is not None else ""
-            raise InvalidRuleError(told.reason, f"${inside}{error.path[1:]}", error.hint) from error
-
-    def options(self) -> TargetOptions:
-        """Give the options of the target."""
-        policy, queue = self.retry_policy, self.dead_letter_config
-        return TargetOptions(
-            retry_policy=RetryPolicy(
-                maximum_retry_attempts=policy.maximum_retry_attempts,
-                maximum_event_age=timedelta(seconds=policy.maximum_event_age_in_seconds),
-            ),
-            dead_letter_queue=DeadLetterQueue(queue.arn if queue is not None else None),
-            input=self.shaped_input,
-        )
-
-
-class RuleDeclaration(_Model):
+class RuleDeclaration(Declaration):
     """A rule as AWS writes it."""
 
     name: str
@@ -140,7 +58,7 @@ class RuleDeclaration(_Model):
     state: Literal["ENABLED", "DISABLED"] = "ENABLED"
     description: str = ""
     event_bus_name: str = "default"
-    targets: list[TargetDeclaration] = []
+    targets: list[TargetDeclaration] = pydantic.Field(default_factory=list)
     arn: Any = None
     role_arn: Any = None
     managed_by: Any = None
@@ -173,40 +91,48 @@ class RuleDeclaration(_Model):
         self._written = written
 
 
-class _File(_Model):
-    rules: list[RuleDeclaration]
-    queues: list[QueueDeclaration] = []
-
-
-#: Makes a target from its declaration.
-TargetMaker = Callable[[EventRouter, TargetDeclaration], Target]
+class _File(Declaration):
+    rules: list[RuleDeclaration] = pydantic.Field(default_factory=list)
+    queues: list[QueueDeclaration] = pydantic.Field(default_factory=list)
+    schedules: list[ScheduleDeclaration] = pydantic.Field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class RulesFile:
-    """The rules of a file, each with its pattern parsed, and its queues."""
+    """The rules of a file, each with its pattern parsed, its queues and its schedules."""
 
     rules: tuple[tuple[RuleDeclaration, Pattern | None], ...]
     queues: tuple[QueueAttributes, ...] = ()
+    schedules: tuple[ScheduleDeclaration, ...] = ()
 
     def install(self, router: EventRouter, make_target: TargetMaker) -> None:
-        """Put all rules, targets and queues on a router, adding the buses they name.
+        """Put all rules, targets, queues and schedules on a router, adding the buses and groups they name.
 
         A target whose ARN is that of a queue of the router, of the file or not, sends there; so does what a
         `DeadLetterConfig` with such an ARN is for. All other targets are made by *make_target*.
 
         Raises:
             InvalidRuleError: A target or queue cannot be made, with its place in the file. Nothing has been put but
-                buses and queues.
+                buses, groups and queues.
         """
         for name in self._buses():
             if name not in router.list_event_buses():
                 router.add_event_bus(name)
+        for schedule in self.schedules:
+            if schedule.group_name not in router.list_schedule_groups():
+                router.add_schedule_group(schedule.group_name)
         declare_queues(router, self.queues)
         make_target = _with_queues(make_target)
         made = [
-            [_at(f"$.Rules[{n}].Targets[{m}]", make_target, router, target) for m, target in enumerate(rule.targets)]
+            [
+                _in_its_place(f"$.Rules[{n}].Targets[{m}]", partial(make_target, router, target))
+                for m, target in enumerate(rule.targets)
+            ]
             for n, (rule, _) in enumerate(self.rules)
+        ]
+        schedules = [
+            _in_its_place(f"$.Schedules[{n}].Target", partial(schedule.make, router, make_target))
+            for n, schedule in enumerate(self.schedules)
         ]
         for (rule, pattern), targets in zip(self.rules, made, strict=True):
             bus = rule.event_bus_name
@@ -219,11 +145,15 @@ class RulesFile:
                 event_bus_name=bus,
             )
             router.put_targets(rule.name, targets, event_bus_name=bus)
+        for made_schedule in schedules:
+            router.put_schedule(made_schedule)
 
     def _buses(self) -> Iterable[str]:
+        targets = [schedule.declared_target for schedule in self.schedules]
         for rule, _ in self.rules:
             yield rule.event_bus_name
-            yield from (target.event_bus_name for target in rule.targets if target.event_bus_name is not None)
+            targets += rule.targets
+        yield from (target.event_bus_name for target in targets if target.event_bus_name is not None)
 
 
 def load_rules(path: Path) -> RulesFile:
@@ -234,7 +164,7 @@ def load_rules(path: Path) -> RulesFile:
     """
     file = _load(path)
     rules = tuple((rule, _pattern(index, rule)) for index, rule in enumerate(file.rules))
-    return RulesFile(rules, checked_queues(file.queues))
+    return RulesFile(rules, checked_queues(file.queues), tuple(file.schedules))
 
 
 def load_declarations(path: Path) -> tuple[RuleDeclaration, ...]:
@@ -248,15 +178,24 @@ def load_declarations(path: Path) -> tuple[RuleDeclaration, ...]:
     return tuple(_load(path).rules)
 
 
+def load_expressions(path: Path) -> list[ScheduleExpression]:
+    """Read when the rules and schedules of a file fire. Raises as `load_declarations`."""
+    file = _load(path)
+    of_rules = [rule.parsed_schedule for rule in file.rules if rule.parsed_schedule is not None]
+    return [*of_rules, *(schedule.parsed_expression for schedule in file.schedules)]
+
+
 def _load(path: Path) -> _File:
-    document, text = _read(path)
+    document, text = read_document(path)
     if isinstance(document, list):
         document = {"Rules": document}
-    _refuse_repeated_names(document)
+    refuse_repeated_names(document)
     try:
         file = _File.model_validate(document)
     except pydantic.ValidationError as error:
         raise _translated(error) from error
+    if not file.model_fields_set & {"rules", "schedules"}:
+        raise InvalidRuleError('"Rules" is required', "$.Rules")
     seen: set[tuple[str, str]] = set()
     for index, rule in enumerate(file.rules):
         if (rule.event_bus_name, rule.name) in seen:
@@ -269,10 +208,11 @@ def _load(path: Path) -> _File:
         _check_schedule(f"$.Rules[{index}]", rule)
         for number, target in enumerate(rule.targets):
             _check_input(f"$.Rules[{index}].Targets[{number}]", target)
-    if text:
+    if text and file.rules:
         for rule, written in zip(file.rules, _written_patterns(text), strict=True):
             rule.keep(written)
     checked_queues(file.queues)
+    check_schedules(file.schedules)
     return file
 
 
@@ -290,87 +230,6 @@ def _with_queues(make_target: TargetMaker) -> TargetMaker:
         return with_dead_letter_queue(router, target)
 
     return make
-
-
-def read_json(path: Path) -> str:
-    """Read a JSON file as text, in UTF-8 or what else JSON may be in. Raises `OSError` and `ValueError`."""
-    content = path.read_bytes()
-    return content.decode(json.detect_encoding(content))
-
-
-def _read(path: Path) -> tuple[Any, str]:
-    """Read a file, and give its text if that is JSON."""
-    try:
-        match path.suffix.lower():
-            case ".json":
-                text = read_json(path)
-                return json.loads(text, object_pairs_hook=_Object.of), text
-            case ".toml":
-                return tomllib.loads(path.read_text(encoding="utf-8")), ""
-            case ".yaml" | ".yml":
-                return _read_yaml(path), ""
-    except (ValueError, RecursionError) as error:  # JSON, TOML and UTF-8 errors are ValueErrors
-        raise InvalidRuleError(f"{path} cannot be read: {error}") from error
-    raise InvalidRuleError(f"{path} is no rules file", hint="name it .json, .toml, .yaml or .yml")
-
-
-def _read_yaml(path: Path) -> Any:
-    try:
-        import yaml  # noqa: PLC0415 - an extra
-    except ImportError:
-        raise MissingExtraError("A YAML rules file", "yaml") from None
-
-    class Loader(yaml.SafeLoader):
-        """Refuses names that come twice in one mapping, as YAML does; PyYAML would keep the last."""
-
-        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-            names = [(key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-            twice = next((name for _, name in _repeated(names)), None)
-            if twice is not None:
-                raise yaml.constructor.ConstructorError(None, None, f'"{twice}" is written twice', node.start_mark)
-            return super().construct_mapping(node, deep)
-
-    try:
-        return yaml.load(path.read_bytes(), Loader)  # noqa: S506 - it is a SafeLoader
-    except yaml.YAMLError as error:
-        raise ValueError(error) from error
-
-
-class _Object(dict[str, Any]):
-    """A JSON object in which names come twice."""
-
-    names: Sequence[str] = ()
-
-    @classmethod
-    def of(cls, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        """Make one, or a plain one if no name comes twice."""
-        plain = dict(pairs)
-        if len(plain) == len(pairs):
-            return plain
-        made = cls(plain)
-        made.names = _repeated([name for name, _ in pairs])
-        return made
-
-
-_T = TypeVar("_T")
-
-
-def _repeated(items: Iterable[_T]) -> list[_T]:
-    return [item for item, count in Counter(items).items() if count > 1]
-
-
-def _refuse_repeated_names(document: Any) -> None:
-    """Refuse names that come twice in one object: all but the last would be lost. In patterns they mean something."""
-    todo: list[tuple[tuple[str | int, ...], Any]] = [((), document)]
-    while todo:
-        steps, value = todo.pop()
-        if isinstance(value, _Object):
-            place = json_path((*steps, value.names[0]))
-            raise InvalidRuleError(f'"{value.names[0]}" is written twice', place, "write it once")
-        if isinstance(value, dict):
-            todo += [((*steps, name), item) for name, item in value.items() if name != "EventPattern"]
-        elif isinstance(value, list):
-            todo += [((*steps, index), item) for index, item in enumerate(value)]
 
 
 def _written_patterns(text: str) -> Iterator[str | None]:
@@ -394,9 +253,9 @@ def _pattern(index: int, rule: RuleDeclaration) -> Pattern | None:
         raise InvalidRuleError(error.reason, place + error.path.removeprefix("$"), error.hint) from error
 
 
-def _at(place: str, make: TargetMaker, router: EventRouter, target: TargetDeclaration) -> Target:
+def _in_its_place(place: str, make: Callable[[], _T]) -> _T:
     try:
-        return make(router, target)
+        return make()
     except InvalidRuleError as error:
         raise InvalidRuleError(error.reason, place + error.path[1:], error.hint) from error
 
@@ -439,12 +298,16 @@ def _translated(error: pydantic.ValidationError) -> InvalidRuleError:
 def _keys_at(location: list[Any]) -> list[str]:
     """Name the keys that the model at a place of the file has."""
     names: Mapping[str, type[pydantic.BaseModel]] = {
+        "Schedules": ScheduleDeclaration,
+        "Target": ScheduleTargetDeclaration,
+        "FlexibleTimeWindow": FlexibleTimeWindowDeclaration,
+        "EventBridgeParameters": EventBridgeParameters,
         "Rules": RuleDeclaration,
         "Targets": TargetDeclaration,
-        "RetryPolicy": _RetryPolicy,
-        "DeadLetterConfig": _DeadLetterConfig,
-        "InputTransformer": _InputTransformer,
-        "SqsParameters": _SqsParameters,
+        "RetryPolicy": RetryPolicyDeclaration,
+        "DeadLetterConfig": DeadLetterConfig,
+        "InputTransformer": InputTransformerDeclaration,
+        "SqsParameters": SqsParameters,
         "Queues": QueueDeclaration,
         "RedrivePolicy": RedrivePolicyDeclaration,
     }

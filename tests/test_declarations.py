@@ -103,7 +103,7 @@ def test_everything_aws_writes_is_read(load):
         ([RULE | {"Targets": [TARGET | {"Inputs": "{}"}]}], 'Unknown key "Inputs" at $.Rules[0].Targets[0].Inputs (did you mean "Input"?)'),
         ([RULE | {"Targets": [TARGET | {"RetryPolicy": {"MaximumRetries": 1}}]}], "(did you mean"),
         ([RULE | {"Targets": [TARGET | {"DeadLetterConfig": {"Queue": 1, "X": 1}}]}], "2 more problems in the file"),
-        ({"Rulez": []}, 'Unknown key "Rulez"; 1 more problem in the file at $.Rulez (did you mean "Rules"?)'),
+        ({"Rulez": []}, 'Unknown key "Rulez" at $.Rulez (did you mean "Rules"?)'),
         ([RULE | {"Targets": [TARGET | {"RetryPolicy": {"MaximumRetryAttempts": 186}}]}], "less than or equal to 185 at $.Rules[0].Targets[0].RetryPolicy.MaximumRetryAttempts"),
         ([RULE | {"Targets": [TARGET | {"RetryPolicy": {"MaximumEventAgeInSeconds": 59}}]}], "greater than or equal to 60"),
         ([RULE | {"Targets": [{"Id": "t", "Arn": ""}]}], "at least 1 character"),

@@ -12,10 +12,10 @@ from types import ModuleType
 from typing import Final
 
 from eventrouter.abc import Target
-from eventrouter.declarations import TargetDeclaration, TargetMaker
 from eventrouter.errors import InvalidRuleError
 from eventrouter.records import Delivery
 from eventrouter.router import EventRouter
+from eventrouter.target_declarations import TargetDeclaration, TargetMaker
 from eventrouter.targets.bus import BusTarget
 from eventrouter.targets.function import FunctionTarget
 from eventrouter.targets.log import JsonLinesTarget

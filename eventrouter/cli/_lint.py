@@ -13,11 +13,13 @@ from urllib.parse import quote
 
 import typer
 
+from eventrouter._documents import read_json
 from eventrouter.cli._report import printable
-from eventrouter.declarations import RuleDeclaration, TargetDeclaration, load_declarations, read_json
+from eventrouter.declarations import RuleDeclaration, load_declarations
 from eventrouter.errors import PatternError
 from eventrouter.patterns import CODES, BusRule, Finding, Pattern, has_wildcards, lint, rule_set_findings, steps_of
 from eventrouter.positions import beginning, find, line_and_column
+from eventrouter.target_declarations import TargetDeclaration
 
 _MAXIMUM_WILDCARD_RULES: Final = 30  # on a bus (EventBridge quotas)
 

@@ -11,7 +11,7 @@ from typing import Final
 import typer
 
 from eventrouter.cli._report import printable
-from eventrouter.declarations import load_declarations
+from eventrouter.declarations import load_expressions
 from eventrouter.errors import InvalidRuleError
 from eventrouter.schedules import ScheduleExpression
 from eventrouter.schedules._convert import convert
@@ -119,8 +119,7 @@ def show_collisions(places: Sequence[str], timezone: str, after: datetime, least
 def _expressions(place: str, timezone: str) -> list[ScheduleExpression]:
     if not place.lower().endswith(_SUFFIXES):
         return [ScheduleExpression.parse(place, timezone)]
-    rules = load_declarations(Path(place))
-    return [rule.parsed_schedule for rule in rules if rule.parsed_schedule is not None]
+    return load_expressions(Path(place))
 
 
 def _print(text: str) -> None:
