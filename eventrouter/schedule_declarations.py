@@ -173,7 +173,7 @@ class ScheduleDeclaration(Declaration):
         if parameters is None or bus is None:
             return make_target(router, declared)
 
-        def put(detail: Any) -> EventEntry:
+        async def put(detail: Any) -> EventEntry:
             return EventEntry(parameters.source, parameters.detail_type, detail, event_bus_name=bus)
 
         options = declared.options()
