@@ -70,6 +70,7 @@ from eventrouter.functions import (
     Role,
 )
 from eventrouter.idempotency import idempotent
+from eventrouter.mappings import EventSourceMapping, EventSourceMappingConfiguration, MappingStatistics, Scaling
 from eventrouter.matching import Matcher
 from eventrouter.observability import LogObserver, Metrics, Statistics
 from eventrouter.patterns import Answer, Explanation, Finding, Pattern, Unknown, lint
@@ -138,6 +139,8 @@ __all__ = [
     "EventInvokeConfig",
     "EventRouter",
     "EventRouterError",
+    "EventSourceMapping",
+    "EventSourceMappingConfiguration",
     "Executed",
     "Explanation",
     "Finding",
@@ -167,6 +170,7 @@ __all__ = [
     "Ledger",
     "LogObserver",
     "LogTarget",
+    "MappingStatistics",
     "Matcher",
     "MemoryIdempotencyStore",
     "MemoryStore",
@@ -207,6 +211,7 @@ __all__ = [
     "Rule",
     "RuleChange",
     "RuleExplanation",
+    "Scaling",
     "Schedule",
     "ScheduleExpression",
     "ScheduleExpressionError",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Callable
@@ -106,16 +107,22 @@ class Life(anyio.AsyncContextManagerMixin):
             async with self._surroundings(), self._dispatcher.running():
                 self._is_open = True
                 self._scheduler.start()
+                self._start_sources()
+                deadline = math.inf
                 try:
-                    yield
-                except Exception as raised:  # noqa: BLE001 - raised again below, outside of the task group,
-                    error = raised  # which would wrap it in an exception group
+                    try:
+                        yield
+                    except Exception as raised:  # noqa: BLE001 - raised again below, outside of the task group,
+                        error = raised  # which would wrap it in an exception group
+                    deadline = anyio.current_time() + self.drain_timeout.total_seconds()
+                    with anyio.CancelScope(deadline=deadline):
+                        await self._stop_sources()  # 1. read no more; functions may put events for what was read
                 finally:
-                    self._is_open = False  # 1. refuse
+                    self._is_open = False  # 2. refuse
                     await self._scheduler.stop()
-                with anyio.move_on_after(self.drain_timeout.total_seconds()):
-                    await self._dispatcher.settle_down(paused=False)  # 2. drain
-            # 3. cancel: leaving the dispatcher hands back what is still in flight
+                with anyio.CancelScope(deadline=deadline):
+                    await self._dispatcher.settle_down(paused=False)  # 3. drain
+            # 4. cancel: leaving the dispatcher hands back what is still in flight
         except BaseException:
             await self._report(is_failing=True)
             raise
@@ -129,7 +136,7 @@ class Life(anyio.AsyncContextManagerMixin):
         self.closing_report = None
         with anyio.move_on_after(_REPORT_GRACE, shield=True):
             try:
-                self.closing_report = await self.ledger()  # 4. report
+                self.closing_report = await self.ledger()  # 5. report
                 logger.info("Closed: %s", self.closing_report)
             except Exception:
                 if not is_failing:
@@ -149,6 +156,14 @@ class Life(anyio.AsyncContextManagerMixin):
         self._refuse_to_wait_for_itself("settle_down")
         await self._dispatcher.settle_down(unfinished)
         self._refuse_after_failure()
+
+    @abstractmethod
+    def _start_sources(self) -> None:
+        """Begin to read queues and streams, as the router is entered."""
+
+    @abstractmethod
+    async def _stop_sources(self) -> None:
+        """Read no more, and wait until all batches are finished."""
 
     @abstractmethod
     def _surroundings(self) -> AbstractAsyncContextManager[None]:

@@ -30,7 +30,7 @@ from eventrouter.errors import (
     StoreError,
 )
 from eventrouter.event import Event, EventEntry
-from eventrouter.functions._router import Functions
+from eventrouter.mappings._router import EventSourceMappings
 from eventrouter.observability import Statistics
 from eventrouter.observability._statistics import survey
 from eventrouter.outbox import Outbox
@@ -56,14 +56,14 @@ logger = logging.getLogger("eventrouter")
 _TURN: Final = 64
 
 
-class EventRouter(Life, Functions, Schedules, DeadLetters, Archives, Outbox):
+class EventRouter(Life, EventSourceMappings, Schedules, DeadLetters, Archives, Outbox):
     """Event buses, their rules, and the delivery of their events.
 
     Declare buses, rules and targets at any time; put events while inside ``async with router``. Leaving the block
-    goes through four phases: new events are refused; deliveries go on until all have ended or `drain_timeout` is
-    over; what is still running is cancelled and handed back to the store; `closing_report` accounts for everything.
-    When the block is cancelled the second phase is left out. A router may be entered again, and then continues with
-    what its store holds.
+    goes through these phases: queues and streams are read no more, and batches are finished; new events are refused;
+    deliveries go on until all have ended; `drain_timeout` is for both. What is still running is cancelled and handed
+    back to the store, and `closing_report` accounts for everything. When the block is cancelled nothing is finished.
+    A router may be entered again, and then continues with what its store holds.
 
     Args:
         store: `"memory://"`, a file like `"sqlite:///orders.db"` (`SqliteStore.from_url`), or a `Store`. It is opened
@@ -332,7 +332,16 @@ class EventRouter(Life, Functions, Schedules, DeadLetters, Archives, Outbox):
         self._subscribers.remove(subscription)
 
     def _is_declared(self, subscription: Subscription) -> bool:
-        return self._is_qualifier(subscription) or super()._is_declared(subscription)
+        return self._is_qualifier(subscription) or self._is_mapping(subscription) or super()._is_declared(subscription)
+
+    def _has_archive(self, name: str) -> bool:
+        return name in self._archive_buses
+
+    def _start_sources(self) -> None:
+        self._start_mappings()
+
+    async def _stop_sources(self) -> None:
+        await self._stop_mappings()
 
     def _surroundings(self) -> AbstractAsyncContextManager[None]:
         return self._running_functions()

@@ -195,6 +195,20 @@ class Queue(QueueCore):
         with anyio.move_on_after(seconds):
             await woken.wait()
 
+    async def wait_for_more(self, seconds: float) -> None:
+        """Wait until there may be a message that can be received, at most so many seconds."""
+        woken = anyio.Event()
+        self._waiting.add(woken)
+        try:
+            await self._sleep(woken, seconds)
+        finally:
+            self._waiting.remove(woken)
+
+    async def visible(self) -> int:
+        """Count the messages that could be received now."""
+        await self._begin()
+        return (await self._host._store.depth(self._subscription, now=self.now())).visible  # noqa: SLF001
+
     async def _take(self, maximum: int, hidden: timedelta) -> list[Delivery]:
         """Lease what can be received now, and end what has been here for long enough."""
         taken: list[Delivery] = []

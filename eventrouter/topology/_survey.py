@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 
 from eventrouter.abc import DeadLetterQueue, Target
 from eventrouter.functions import Function
+from eventrouter.functions._configuration import split_name
 from eventrouter.functions._target import FunctionInvocationTarget
+from eventrouter.mappings import EventSourceMapping
 from eventrouter.router import EventRouter
 from eventrouter.rules import Archive, Rule
 from eventrouter.scheduling import Schedule
@@ -46,6 +48,8 @@ class Survey:
             self._function(router.get_function(name))
         for name in router.list_queues():
             self._queue(name)
+        for name in router.list_event_source_mappings():
+            self._add_mapping(router.get_event_source_mapping(name))
 
     def _node(self, kind: NodeKind, name: str, details: Mapping[str, str] | None = None, *, label: str = "") -> str:
         id = f"{kind.replace(' ', '-')}:{name}"
@@ -148,6 +152,22 @@ class Survey:
         config = function.event_invoke_config  # what its handler returns is a response, and is not put
         self._add_ends(node, config.on_success, config.on_failure, config.dead_letter_queue)
         return node
+
+    def _add_mapping(self, mapping: EventSourceMapping) -> None:
+        """Connect what a mapping or pipe reads with who receives it."""
+        if mapping.source in self._router.list_queues():
+            source = self._queue(mapping.source)
+        elif mapping.source == mapping.name:
+            source = self._node("event type", f"iterator {mapping.name}", label=mapping.name)
+        else:
+            source = f"archive:{mapping.source}"
+        if isinstance(mapping.receiver, Target):
+            pipe = self._node("target", f"pipe/{mapping.name}", {"type": "pipe"}, label=mapping.name)
+            self._connect(source, "polled by", pipe)
+            self._add_target(pipe, "sent to", mapping.receiver)
+        else:
+            name, _ = split_name(mapping.receiver)
+            self._connect(source, "polled by", self._function(self._router.get_function(name)))
 
     def _queue(self, name: str) -> str:
         node = f"queue:{name}"

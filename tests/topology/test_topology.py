@@ -135,6 +135,29 @@ def test_queues_functions_and_buses_are_one_node_whoever_sends_to_them():
     assert found.nodes["function:resize"].details["timeout"] == "60 s"
 
 
+def test_mappings_and_pipes_lead_from_their_sources_to_who_receives():
+    router = EventRouter()
+    for name in ("jobs", "out"):
+        router.create_queue(name, visibility_timeout=timedelta(seconds=60))
+    router.put_archive("all", {"source": [{"exists": True}]})
+
+    @router.function("work")
+    async def work(event, context): ...
+
+    async def readings():
+        yield 1
+
+    router.event_source_mapping("jobs", work)
+    router.event_source_mapping("all", "work:$LATEST")
+    router.pipe("readings", readings, QueueTarget(id="out", queue=router.queue("out")))
+    assert {edge for edge in topology(router).edges if edge.kind != "kept by"} == connected(
+        ("queue:jobs", "function:work", "polled by"),
+        ("archive:all", "function:work", "polled by"),
+        ("event-type:iterator readings", "target:pipe/readings", "polled by"),
+        ("target:pipe/readings", "queue:out", "sent to"),
+    )
+
+
 def test_schedules_and_archives_are_parts():
     router = EventRouter()
     router.put_rule("nightly", schedule_expression="cron(0 2 * * ? *)", state="DISABLED")
