@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from eventrouter._ids import new_ids
 from eventrouter.delivery._workers import current_delivery
 from eventrouter.errors import DepthLimitError, InvalidEventError, InvalidResultError, NotFoundError
 from eventrouter.event import Event, EventEntry, entry_size
@@ -276,42 +275,6 @@ def check_is_list(items: object, what: str) -> None:
     raise InvalidEventError(
         f"A call takes a list of {what}, got {type(items).__name__}; {hint}.", "ValidationException"
     )
-
-
-def new_ids(count: int) -> list[str]:
-    """Make random UUIDs, version 4 (RFC 9562), several times as fast as `uuid.uuid4` does."""
-    if count > _AHEAD // 4:
-        return _make_ids(count)
-    ids: list[str] = []
-    while len(ids) < count:
-        try:
-            ids.append(_made_ahead.pop())
-        except IndexError:
-            _made_ahead.extend(_make_ids(_AHEAD))
-    return ids
-
-
-def _make_ids(count: int) -> list[str]:
-    bits = bytearray(os.urandom(16 * count))
-    bits[6::16] = bits[6::16].translate(_VERSION)
-    bits[8::16] = bits[8::16].translate(_VARIANT)
-    digits = bits.hex("-", 2)  # 40 characters for each: dashes where there is to be one, and three that are too many
-    return [
-        f"{digits[at : at + 4]}{digits[at + 5 : at + 29]}{digits[at + 30 : at + 34]}{digits[at + 35 : at + 39]}"
-        for at in range(0, 40 * count, 40)
-    ]
-
-
-#: Ids for calls that need few. Asking the system for each would cost as much as the rest of the id, and give up the
-#: interpreter: a store's thread takes it then, and the event loop waits for it, longer than all of `put_events` takes.
-_made_ahead: list[str] = []
-_AHEAD: Final = 256
-with suppress(AttributeError):  # on Windows, which has no forks either
-    os.register_at_fork(after_in_child=_made_ahead.clear)  # or two processes would give the same ids
-
-#: What random bytes become that hold the version, 4, and the variant, binary 10; their other bits stay random.
-_VERSION: Final = bytes(byte & 0x0F | 0x40 for byte in range(256))
-_VARIANT: Final = bytes(byte & 0x3F | 0x80 for byte in range(256))
 
 
 def _content_hash(event: Event) -> str:

@@ -13,10 +13,11 @@ import anyio
 import anyio.lowlevel
 import msgspec
 
+from eventrouter._ids import new_ids
 from eventrouter._life import Life
 from eventrouter._scheduler import Scheduler
 from eventrouter.abc import Clock, Observer, Store, SystemClock, Target, Tracing
-from eventrouter.admission import Admission, PutResult, check_is_list, new_ids, results_of
+from eventrouter.admission import Admission, PutResult, check_is_list, results_of
 from eventrouter.archives import Archives
 from eventrouter.buses import DEFAULT_BUS
 from eventrouter.dead_letters import DeadLetters

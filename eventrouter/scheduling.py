@@ -10,10 +10,10 @@ from typing import Final, Literal, TypeAlias, TypeVar, Unpack
 
 import msgspec
 
+from eventrouter._ids import new_ids
 from eventrouter._plan import Plan
 from eventrouter._scheduler import Scheduler
 from eventrouter.abc import Target, TargetOptions
-from eventrouter.admission import new_ids
 from eventrouter.buses import EventBuses
 from eventrouter.delivery._dispatcher import Dispatcher
 from eventrouter.errors import ConflictError, InvalidRuleError, NotFoundError

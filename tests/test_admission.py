@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from eventrouter.admission import new_ids
+from eventrouter._ids import new_ids
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 15, 16, 17, 100])
@@ -38,7 +38,7 @@ def test_a_process_that_is_forked_makes_ids_of_its_own():
 #: In a process without threads, which would be in the way of forks.
 _FORKS = """
 import os, sys
-from eventrouter.admission import new_ids
+from eventrouter._ids import new_ids
 print(new_ids(1)[0], flush=True)  # so that there are some that were made ahead
 child = os.fork()
 if child:

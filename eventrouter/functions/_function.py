@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final, TypedDict, Unpack
-from uuid import uuid4
 
 from eventrouter.abc import Target, TargetOptions
 from eventrouter.buses import MakesTarget
@@ -394,8 +393,3 @@ class Function(MakesTarget):
     def qualifiers(self) -> list[str]:
         """All versions and aliases."""
         return [*self._versions, *self._aliases]
-
-
-def new_request_id() -> str:
-    """Make the id of an invocation."""
-    return str(uuid4())

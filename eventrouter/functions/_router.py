@@ -11,6 +11,7 @@ from typing import Any, Unpack
 import anyio
 import msgspec
 
+from eventrouter._ids import new_ids
 from eventrouter.abc import Target
 from eventrouter.admission import PutResult
 from eventrouter.delivery._workers import current_delivery
@@ -30,7 +31,6 @@ from eventrouter.functions._context import Services
 from eventrouter.functions._function import (
     ConfigurationOptions,
     Function,
-    new_request_id,
 )
 from eventrouter.functions._host import Host
 from eventrouter.functions._invocation import (
@@ -294,7 +294,7 @@ class Functions(Queues, Host):
             raise NotFoundError(f"Function not found: {function.arn}")
         check_invocation(invocation_type, log_type, client_context)
         qualifier = None if qualifier is None else str(qualifier)
-        request_id = new_request_id()
+        request_id = new_ids(1)[0]
         version = function.resolve(qualifier, request_id)
         function.authorize(qualifier, principal)
         encoded = encode_payload(payload, invocation_type)

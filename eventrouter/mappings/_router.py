@@ -10,14 +10,14 @@ from typing import Any, TypeAlias, TypedDict, Unpack
 
 import msgspec
 
+from eventrouter._ids import new_ids
 from eventrouter.abc import Target
-from eventrouter.admission import PutResult, new_ids
+from eventrouter.admission import PutResult
 from eventrouter.delivery._receivers import RecordReceiver
 from eventrouter.errors import ConflictError, DeliveryError, FunctionError, InvalidRuleError, NotFoundError
 from eventrouter.event import Event
 from eventrouter.functions import Function
 from eventrouter.functions._configuration import split_name
-from eventrouter.functions._function import new_request_id
 from eventrouter.functions._invocation import Request, encode_payload
 from eventrouter.functions._router import Functions
 from eventrouter.mappings._configuration import EventSourceMappingConfiguration, StartingPosition
@@ -344,7 +344,7 @@ class EventSourceMappings(Functions):
         """
         base, qualifier = split_name(function_name)
         function = self.get_function(base)
-        request_id = new_request_id()
+        request_id = new_ids(1)[0]
         version = function.resolve(qualifier, request_id)
         encoded = encode_payload(payload, "RequestResponse")
         request = Request(request_id, encoded, function.qualified_arn(qualifier))
@@ -370,7 +370,7 @@ class EventSourceMappings(Functions):
             "version": "1.0",
             "timestamp": f"{self.delivery_now():%Y-%m-%dT%H:%M:%S.%fZ}",
             "requestContext": {
-                "requestId": new_request_id(),
+                "requestId": new_ids(1)[0],
                 "functionArn": self._mappings[configuration.name].target,
                 "condition": discarded.condition,
                 "approximateInvokeCount": discarded.attempts,

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
-from uuid import uuid4
 
 import msgspec
 
+from eventrouter._ids import new_ids
 from eventrouter.errors import QueueError
 from eventrouter.event import Event, encode_json
 from eventrouter.queues._attributes import MAXIMUM_DELAY, QueueAttributes, check_duration
@@ -196,7 +196,7 @@ def make_accepted(
     is_text = isinstance(body, str)
     kept = _Kept(body if is_text else None, None if is_text else body, deduplication_id)  # type: ignore[arg-type]
     event = Event(
-        id=str(uuid4()),
+        id=new_ids(1)[0],
         detail_type="Message",
         source="eventrouter.queue",
         time=now.replace(microsecond=0),
