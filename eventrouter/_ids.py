@@ -50,10 +50,10 @@ _entropy: Callable[[int], bytes] = os.urandom
 
 @contextmanager
 def seeded_ids(seed: int) -> Iterator[None]:
-    """Have all ids of this process follow from *seed* while the block runs: for simulations, which repeat themselves."""
+    """Have all ids of this process follow from *seed* while the block runs, for simulations, which can be repeated."""
     global _entropy  # noqa: PLW0603 - there is one for the process
     _made_ahead.clear()
-    _entropy = Random(seed).randbytes
+    _entropy = Random(seed).randbytes  # noqa: S311 - nothing is secret in a simulation
     try:
         yield
     finally:
