@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from benchmarks import changes, delivery, durable, operators, peers, scaling, schedules
+from benchmarks import changes, delivery, durable, operators, peers, scaling, schedules, simulation
 from benchmarks.cache import DIRECTORY
 from benchmarks.compare import PAIRS, compare
 from benchmarks.families import FAMILIES
@@ -110,6 +110,7 @@ def parser() -> argparse.ArgumentParser:
         ("delivery", "from put_events to a handler, other event buses, latencies, the time to import"),
         ("durable", "put_events, leases and settlements on a SQLite file, against the same rows by hand"),
         ("schedules", "when schedules are due next, other libraries, and 100,000 schedules"),
+        ("simulation", "a day in virtual time"),
         ("counts", "match all lots, and compare with event-ruler's counts"),
         ("compare", "compare two commits"),
         ("published", "figures to publish, by pyperf; its options follow"),
@@ -142,6 +143,7 @@ def main() -> None:
         "peers": lambda: (measure() for measure in (scaling.measure_large_outputs, lambda: peers.measure(curves))),
         "changes": lambda: (measure() for measure in (changes.measure, changes.measure_memory)),
         "schedules": lambda: (measure() for measure in (schedules.measure, schedules.measure_limits)),
+        "simulation": lambda: (measure() for measure in (simulation.measure,)),
         "compare": lambda: iter([compare(options.one, options.other, options.pairs)]),
     }
     start = time.perf_counter()

@@ -13,6 +13,7 @@ from typing import Any, Final
 import anyio
 import msgspec
 
+from eventrouter._loops import loop_time
 from eventrouter.abc import Clock, Observer, Store, Target, Tracing
 from eventrouter.delivery._backlogs import Backlogs, count_deliveries
 from eventrouter.delivery._clock import SteadyClock
@@ -84,6 +85,7 @@ class Dispatcher(Backlogs):
         self._replaced: list[Target] = []  # or removed; to be closed when no attempt needs them any more
         self._paused: set[Subscription] = set()
         self.failure: BaseException | None = None  # that ended it, if one did
+        self.loop_time: Callable[[], float] = anyio.current_time
 
     # -- targets -------------------------------------------------------------------------------------------------
 
@@ -159,6 +161,7 @@ class Dispatcher(Backlogs):
         handle its own exceptions, or they come out in a group.
         """
         self._steady.restart()
+        self.loop_time = loop_time()
         self._forget()
         self.failure = None
         has_failed = False

@@ -130,7 +130,7 @@ class Pump:
         while True:
             self._woken = anyio.Event()  # made before looking, so that what comes meanwhile is not slept through
             now = self._host.clock.now()
-            workers.end_what_takes_too_long(anyio.current_time())
+            workers.end_what_takes_too_long(self._host.loop_time())
             try:
                 # Shielded, since what was leased has to arrive here in order to be handed back.
                 with anyio.fail_after(_STORE_PATIENCE, shield=True):
@@ -178,7 +178,7 @@ class Pump:
         deadline = self.workers.deadline
         if wake_at is not None:
             seconds = (wake_at - self._host.clock.now()).total_seconds()
-            deadline = min(deadline, anyio.current_time() + min(seconds, _LONGEST_SLEEP))
+            deadline = min(deadline, self._host.loop_time() + min(seconds, _LONGEST_SLEEP))
         with anyio.CancelScope(deadline=deadline):
             await self._woken.wait()
 

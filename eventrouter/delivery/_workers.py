@@ -46,6 +46,7 @@ class Judge(Protocol):
 
     observers: Observers
     tracing: Tracing | None
+    loop_time: Callable[[], float]
 
     def withhold(self, delivery: Delivery, target: Target) -> Outcome | None:
         """Decide whether a retry that is about to begin is made: None lets it, or this follows instead."""
@@ -207,7 +208,7 @@ class Workers:
         self.running += 1
         try:
             begin = clock()
-            end_of_turn, loop_time = begin + _LONGEST_TURN, anyio.current_time()
+            end_of_turn, loop_begin = begin + _LONGEST_TURN, judge.loop_time()
             for _ in range(_TURN):
                 if not ready or self.running > self.limit or self.is_resting:
                     break
@@ -250,7 +251,7 @@ class Workers:
                     _warn_of_blocking(delivery, now - begin)
                 # The event loop's time has the last word, but takes too long to ask for after each attempt. Where it is
                 # simulated it stands still meanwhile, so that the order of things never depends on real time there.
-                if now > end_of_turn and anyio.current_time() > loop_time + _LONGEST_TURN:
+                if now > end_of_turn and judge.loop_time() > loop_begin + _LONGEST_TURN:
                     break
                 begin = now
             worker.delivery = None
@@ -267,7 +268,7 @@ class Workers:
         worker.delivery = delivery  # with its input, which the record of one that runs out of time shows
         self.waiting += 1
         if target.timeout is not None:
-            worker.deadline = anyio.current_time() + target.timeout.total_seconds()
+            worker.deadline = self._judge.loop_time() + target.timeout.total_seconds()
         self._wake()  # to make more ready, and to watch the time limit
         try:
             result = await remainder

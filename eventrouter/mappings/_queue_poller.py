@@ -29,8 +29,9 @@ logger = logging.getLogger("eventrouter.mappings")
 
 #: How many batches are worked on at once, if nothing else is said.
 DEFAULT_CONCURRENCY: Final = 10
-#: How often, in seconds, it is looked for what other processes have sent, and for what has become visible.
-_LOOK_AGAIN: Final = 1.0
+#: How often, in seconds, it is looked whether there is more to do: at first, and at most when there was nothing. What
+#: is sent, also by other processes, is heard of at once; this is for what nobody tells.
+_LOOK_AGAIN, _LOOK_RARELY = 1.0, 60.0
 #: How long, in seconds, a batch waits that could not be handed over: at first, and at most.
 _FIRST_REST, _LONGEST_REST = 0.1, 10.0
 #: How long a store that failed is left alone, in seconds.
@@ -69,6 +70,7 @@ class QueuePoller:
         self._is_stopping = False
         self._scopes: set[anyio.CancelScope] = set()  # of what waits, and need not when it stops
         self._changed = anyio.Event()  # the number of workers that are idle
+        self._look_again = _LOOK_AGAIN
 
     def stop(self) -> None:
         """Take no more messages, and finish what has been taken."""
@@ -119,17 +121,19 @@ class QueuePoller:
             minimum=self._configuration.minimum_concurrency,
             maximum=self._maximum,
         )
+        self._look_again = min(2 * self._look_again, _LOOK_RARELY)
         if wanted > counts.workers:
+            self._look_again = _LOOK_AGAIN
             new = wanted - counts.workers
             counts.scale(new, self._queue.now())
             for _ in range(new):
                 tasks.start_soon(self._work)
         with self._waiting():
             if counts.workers > counts.busy or counts.workers >= self._maximum:
-                with anyio.move_on_after(_LOOK_AGAIN):
+                with anyio.move_on_after(self._look_again):
                     await self._changed.wait()
             else:
-                await self._queue.wait_for_more(_LOOK_AGAIN)
+                await self._queue.wait_for_more(self._look_again)
 
     async def _work(self) -> None:
         """Work on one batch after the other, until there are no messages for a while."""

@@ -1,0 +1,226 @@
+"""`simulate`: a router in virtual time, with scripts in the place of its targets, and a trace of all that happens."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from dataclasses import replace as replaced
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+import anyio
+
+from eventrouter._ids import seeded_ids
+from eventrouter.abc import Target
+from eventrouter.errors import EventRouterError
+from eventrouter.records import Delivery, Ledger
+from eventrouter.router import EventRouter
+from eventrouter.testing._scripts import Script, StandIn
+from eventrouter.testing._trace import Trace
+from eventrouter.testing.virtual_time import LoopClock, is_virtual
+
+_SOON: Final = timedelta.resolution
+
+
+class SimulationError(EventRouterError):
+    """A simulation cannot be made as asked."""
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """A router that is being simulated.
+
+    Attributes:
+        router: The router, which is entered.
+        trace: What has happened so far.
+        begin: When it began, in virtual time.
+    """
+
+    router: EventRouter
+    trace: Trace
+    begin: datetime
+    _clock: LoopClock
+    _stand_ins: Mapping[str, StandIn]
+
+    @property
+    def now(self) -> datetime:
+        """The virtual present."""
+        return self._clock.now()
+
+    async def advance(
+        self, *, days: float = 0, hours: float = 0, minutes: float = 0, seconds: float = 0, to: datetime | None = None
+    ) -> None:
+        """Let virtual time pass, with everything that happens in it; what is due at its end has happened as well.
+
+        Args:
+            days: How long, together with the others.
+            hours: As above.
+            minutes: As above.
+            seconds: As above.
+            to: Until this instant instead; an aware datetime.
+
+        Raises:
+            SimulationError: Time would go backwards.
+        """
+        length = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+        if to is not None:
+            length = to - self.now
+        if length < timedelta(0):
+            raise SimulationError(f"Time does not go back: it is {self.now.isoformat()}")
+        # A moment more, as many things are due exactly at the end of an hour, and come in no order.
+        await anyio.sleep((length + _SOON).total_seconds())
+
+    async def run_until_idle(self) -> None:
+        """Let time pass until every delivery has ended, retries included; schedules do not count."""
+        await self.router.settle_down()
+
+    def seen(self, name: str) -> list[Delivery]:
+        """Give what the stand-in called *name* in `replace` was given, in order; each attempt is one.
+
+        Raises:
+            SimulationError: There is none of that name.
+        """
+        try:
+            return self._stand_ins[name].seen
+        except KeyError:
+            known = ", ".join(sorted(self._stand_ins)) or "none"
+            raise SimulationError(f"No target was replaced as {name!r}; there is {known}") from None
+
+    async def ledger(self) -> Ledger:
+        """Account for every delivery."""
+        return await self.router.ledger()
+
+
+@asynccontextmanager
+async def simulate(
+    router: EventRouter,
+    *,
+    at: datetime | str = "2026-03-01T12:00:00Z",
+    seed: int = 0,
+    replace: Mapping[str, Script] | None = None,
+) -> AsyncIterator[Simulation]:
+    """Enter a router in virtual time, with scripts in the place of some of its targets.
+
+    ::
+
+        async with simulate(router, at="2026-03-29T00:00Z", replace={"crm": failing(503, times=3)}) as sim:
+            await sim.router.put_events([EventEntry("shop", "Order Placed", {"id": 7})])
+            await sim.advance(hours=24)
+        assert len(sim.seen("crm")) == 4
+
+    It has to run in an event loop in virtual time: `eventrouter.testing.run`, the fixture `eventrouter_sim`, or the
+    backends of `virtual_time_backends`. Everything passes in it: schedules, retries, ages, leases, the visibility of
+    messages, pollers, and `anyio.sleep` in handlers; nothing waits in real time. Ids, jitter and the draws of scripts
+    follow from *seed*. Handlers that run in threads or processes do not go with virtual time: replace them.
+
+    Afterwards the router has its clock, seed and targets again. What its store holds stays, so simulate with a router
+    whose store is in memory, or in a file that may be thrown away.
+
+    Args:
+        router: The router, which must not be running.
+        at: When virtual time begins: aware, or text in ISO 8601, in UTC unless it says otherwise.
+        seed: Of all that is random.
+        replace: Scripts by the ids of targets, of rules and of schedules; also as `rule/target` or `bus/rule/target`,
+            with `*` for any text. The first that fits counts. Options of the targets stay: retries, time limits,
+            dead-letter queues, destinations.
+
+    Raises:
+        SimulationError: The event loop is in real time, the instant is none, or a name in *replace* fits no target.
+    """
+    if not is_virtual():
+        raise SimulationError(
+            "A simulation needs an event loop in virtual time: call it by eventrouter.testing.run(...), use the "
+            "fixture eventrouter_sim, or give your tests the backends of eventrouter.testing.virtual_time_backends()"
+        )
+    begin = _instant(at)
+    clock, trace = LoopClock(begin), Trace()
+    clock.now()  # from here on
+    with ExitStack() as undone:
+        undone.enter_context(seeded_ids(seed))
+        undone.enter_context(_in_place_of(router, clock, seed))
+        replacing = _Replacing(
+            replace or {}, undone, lambda target, script: StandIn.of(target, script, clock.now, begin, seed)
+        )
+        replacing.of(router)
+        router._dispatcher.observers.add(trace)  # noqa: SLF001 - the kit is a part of the package
+        undone.callback(router._dispatcher.observers.remove, trace)  # noqa: SLF001
+        async with router:
+            yield Simulation(router, trace, begin, clock, replacing.stand_ins)
+
+
+def _instant(at: datetime | str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(at) if isinstance(at, str) else at
+    except ValueError:
+        raise SimulationError(f"{at!r} is no instant; write 2026-03-29T00:00:00Z") from None
+    return instant.replace(tzinfo=instant.tzinfo or UTC).astimezone(UTC)
+
+
+@contextmanager
+def _in_place_of(router: EventRouter, clock: LoopClock, seed: int) -> Iterator[None]:
+    """Give all parts of a router another clock and seed while the block runs."""
+    dispatcher, scheduler = router._dispatcher, router._scheduler  # noqa: SLF001
+    parts: list[tuple[Any, str, object]] = [
+        (router, "_clock", clock),
+        (dispatcher._steady, "_wall", clock),  # noqa: SLF001
+        (scheduler, "_clock", clock),
+        (dispatcher, "_seed", seed),
+        (scheduler, "_seed", seed),
+    ]
+    before = [(part, name, getattr(part, name)) for part, name, _ in parts]
+    try:
+        for part, name, value in parts:
+            setattr(part, name, value)
+        yield
+    finally:
+        for part, name, value in before:
+            setattr(part, name, value)
+
+
+class _Replacing:
+    """Has scripts in the place of targets, until it is undone.
+
+    Attributes:
+        stand_ins: By each name that they may be asked for.
+    """
+
+    def __init__(
+        self, scripts: Mapping[str, Script], undone: ExitStack, make: Callable[[Target, Script], StandIn]
+    ) -> None:
+        self.stand_ins: dict[str, StandIn] = {}
+        self._scripts = scripts
+        self._undone = undone
+        self._make = make
+
+    def of(self, router: EventRouter) -> None:
+        """Replace all targets of a router that are named. Raises `SimulationError` for a name that fits none."""
+        for bus in router.list_event_buses():
+            for rule in router.list_rules(event_bus_name=bus):
+                for target in rule.targets:
+                    self._replace_target(router, bus, rule.name, target)
+        for schedule in router.list_schedules():
+            names = schedule.name, f"{schedule.group}/{schedule.name}", schedule.target.id
+            made = self._stand_in(names, schedule.target)
+            if made is not None:
+                router.put_schedule(replaced(schedule, target=made))
+                self._undone.callback(router.put_schedule, schedule)
+        unused = [pattern for pattern in self._scripts if pattern not in self.stand_ins]
+        if unused:
+            raise SimulationError(f"No target is called {', '.join(map(repr, unused))}")
+
+    def _replace_target(self, router: EventRouter, bus: str, rule: str, target: Target) -> None:
+        made = self._stand_in((target.id, rule, f"{rule}/{target.id}", f"{bus}/{rule}/{target.id}"), target)
+        if made is not None:
+            router.put_targets(rule, [made], event_bus_name=bus)
+            self._undone.callback(router.put_targets, rule, [target], event_bus_name=bus)
+
+    def _stand_in(self, names: Sequence[str], target: Target) -> StandIn | None:
+        for pattern, script in self._scripts.items():
+            if any(fnmatchcase(name, pattern) for name in names):
+                made = self._make(target, script)
+                for name in (*names, pattern):
+                    self.stand_ins.setdefault(name, made)
+                return made
+        return None

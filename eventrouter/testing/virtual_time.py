@@ -1,0 +1,123 @@
+"""Event loops in virtual time, for asyncio and trio.
+
+Time stands still while anything can run, and jumps to the next deadline when nothing can. So hours of retries pass in
+milliseconds, in the same order on every run. Threads and other processes are invisible to it: what waits for them is
+overtaken by time, which is why a handler that is a plain `def` needs real time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from selectors import DefaultSelector, SelectorKey
+from typing import Any, Final, Literal, TypeAlias, TypeVar
+
+import anyio
+from anyio.lowlevel import current_token
+
+from eventrouter._loops import loop_time
+
+Backend: TypeAlias = Literal["asyncio", "trio"]
+T = TypeVar("T")
+
+#: When virtual time begins, unless something else is said.
+EPOCH: Final = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+class _JumpingSelector(DefaultSelector):
+    """A selector that never blocks for a timeout: it moves the loop's clock instead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
+        ready = super().select(0)
+        if ready or timeout == 0:
+            return ready
+        if timeout is None:
+            return super().select(None)
+        self.now += timeout
+        return []
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """An asyncio event loop whose clock jumps to the next deadline when nothing can run."""
+
+    def __init__(self) -> None:
+        self._jumping = _JumpingSelector()
+        super().__init__(self._jumping)
+        # What is due is what is less than this ahead; a nanosecond is lost in rounding after half a year.
+        self._clock_resolution = 1e-6
+
+    def time(self) -> float:
+        """Give the virtual time, in seconds since the loop was made."""
+        return self._jumping.now
+
+
+class LoopClock:
+    """Wall time that passes as the event loop's time does.
+
+    Args:
+        at: What it is at the first look; aware.
+    """
+
+    def __init__(self, at: datetime = EPOCH) -> None:
+        self._begin = at
+        self._start: float | None = None
+        self._passed: Callable[[], float] = anyio.current_time
+
+    def now(self) -> datetime:
+        """Give the present as an aware datetime."""
+        if self._start is None:
+            self._passed = loop_time()
+            self._start = self._passed()
+        return self._begin + timedelta(seconds=self._passed() - self._start)
+
+
+def virtual_time_backends() -> list[tuple[Backend, dict[str, Any]]]:
+    """Give both backends in virtual time, as the parameters of anyio's `anyio_backend` fixture.
+
+    ::
+
+        @pytest.fixture(params=virtual_time_backends(), ids=lambda backend: backend[0])
+        def anyio_backend(request):
+            return request.param
+
+    Without trio installed, it is asyncio alone.
+    """
+    backends: list[tuple[Backend, dict[str, Any]]] = [("asyncio", dict(_options("asyncio")))]
+    with suppress(ImportError):
+        backends.append(("trio", dict(_options("trio"))))
+    return backends
+
+
+def _options(backend: Backend) -> Mapping[str, Any]:
+    if backend == "asyncio":
+        return {"loop_factory": VirtualTimeLoop}
+    import trio.testing  # noqa: PLC0415 - it may not be installed
+
+    return {"clock": trio.testing.MockClock(autojump_threshold=0)}
+
+
+def run(function: Callable[..., Awaitable[T]], *args: object, backend: Backend = "asyncio") -> T:
+    """Run an async function in virtual time, as `anyio.run` does in real time.
+
+    Args:
+        function: What to run.
+        args: What it is called with.
+        backend: `asyncio` or `trio`.
+    """
+    return anyio.run(function, *args, backend=backend, backend_options=dict(_options(backend)))
+
+
+def is_virtual() -> bool:
+    """Say whether the event loop that runs is in virtual time."""
+    token = current_token().native_token
+    if hasattr(token, "call_soon"):
+        return isinstance(token, VirtualTimeLoop)
+    trio = sys.modules["trio"]
+    return isinstance(trio.lowlevel.current_clock(), sys.modules["trio.testing"].MockClock)
