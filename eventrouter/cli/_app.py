@@ -10,7 +10,7 @@ from typing import Annotated
 import anyio
 import typer
 
-from eventrouter.cli import _bench, _lint, _patterns, _schedule
+from eventrouter.cli import _bench, _graph, _lint, _patterns, _schedule, _simulate
 from eventrouter.cli._exit import exit_with
 from eventrouter.cli._graph import GraphFormat, show_graph
 from eventrouter.cli._route import Options, route_lines
@@ -145,6 +145,45 @@ def graph(
             router, format, output, publishes=publishes or (), traffic=traffic, event_bus_name=event_bus_name
         )
     )
+
+
+@app.command()
+def simulate(
+    router: Annotated[str, typer.Argument(help="Rules file, or MODULE:NAME or FILE.py:NAME of a router.")],
+    traffic: Annotated[
+        Path, typer.Option(help="File of JSON lines: events, which come as far apart as their times are.")
+    ],
+    down: Annotated[
+        list[str] | None, typer.Option(help="TARGET=LENGTH or TARGET=LENGTH@START, as crm=40m@10m; may be repeated.")
+    ] = None,
+    slow: Annotated[
+        list[str] | None, typer.Option(help="TARGET=LENGTH: how long each answer takes; may be repeated.")
+    ] = None,
+    every: Annotated[str | None, typer.Option(help="How far apart events come instead, such as 2s.")] = None,
+    length: Annotated[
+        str | None, typer.Option("--for", help="How long it goes on; by default until every delivery has ended.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the jitter between retries.")] = 0,
+) -> None:
+    """Tell what becomes of traffic while targets are down: attempts, backlogs, recovery, dead letters.
+
+    In virtual time, with nothing called, and in no store: every target but buses is replaced.
+
+    Exit code: 0 when nothing would be dead-lettered, 1 when something would, 2 when the arguments are not usable.
+    """
+
+    def run() -> bool:
+        scenario = _simulate.Scenario(
+            traffic=_graph.read_events(traffic),
+            every=None if every is None else _simulate.read_length(every),
+            downs=[_simulate.Down.parse("down", text) for text in down or ()],
+            slow=[_simulate.Down.parse("slow", text) for text in slow or ()],
+            length=None if length is None else _simulate.read_length(length),
+            seed=seed,
+        )
+        return _simulate.simulate_router(router, traffic, scenario)
+
+    exit_with(run)
 
 
 schedules = typer.Typer(help="When schedule expressions are due, and what they mean.", no_args_is_help=True)

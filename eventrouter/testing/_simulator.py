@@ -13,7 +13,7 @@ from typing import Any, Final
 import anyio
 
 from eventrouter._ids import seeded_ids
-from eventrouter.abc import Target
+from eventrouter.abc import Store, Target
 from eventrouter.errors import EventRouterError
 from eventrouter.records import Delivery, Ledger
 from eventrouter.router import EventRouter
@@ -100,6 +100,7 @@ async def simulate(
     at: datetime | str = "2026-03-01T12:00:00Z",
     seed: int = 0,
     replace: Mapping[str, Script] | None = None,
+    store: Store | None = None,
 ) -> AsyncIterator[Simulation]:
     """Enter a router in virtual time, with scripts in the place of some of its targets.
 
@@ -115,8 +116,8 @@ async def simulate(
     messages, pollers, and `anyio.sleep` in handlers; nothing waits in real time. Ids, jitter and the draws of scripts
     follow from *seed*. Handlers that run in threads or processes do not go with virtual time: replace them.
 
-    Afterwards the router has its clock, seed and targets again. What its store holds stays, so simulate with a router
-    whose store is in memory, or in a file that may be thrown away.
+    Afterwards the router has its clock, seed, targets and store again. What is in its store then stays there; so that
+    nothing is done to a real one, give another in its place.
 
     Args:
         router: The router, which must not be running.
@@ -125,6 +126,7 @@ async def simulate(
         replace: Scripts by the ids of targets, of rules and of schedules; also as `rule/target` or `bus/rule/target`,
             with `*` for any text. The first that fits counts. Options of the targets stay: retries, time limits,
             dead-letter queues, destinations.
+        store: Takes the place of the router's store, such as `MemoryStore()`.
 
     Raises:
         SimulationError: The event loop is in real time, the instant is none, or a name in *replace* fits no target.
@@ -139,7 +141,7 @@ async def simulate(
     clock.now()  # from here on
     with ExitStack() as undone:
         undone.enter_context(seeded_ids(seed))
-        undone.enter_context(_in_place_of(router, clock, seed))
+        undone.enter_context(_in_place_of(router, clock, seed, store if store is not None else router._store))  # noqa: SLF001 - the kit is a part of the package
         replacing = _Replacing(
             replace or {}, undone, lambda target, script: StandIn.of(target, script, clock.now, begin, seed)
         )
@@ -159,8 +161,8 @@ def _instant(at: datetime | str) -> datetime:
 
 
 @contextmanager
-def _in_place_of(router: EventRouter, clock: LoopClock, seed: int) -> Iterator[None]:
-    """Give all parts of a router another clock and seed while the block runs."""
+def _in_place_of(router: EventRouter, clock: LoopClock, seed: int, store: Store) -> Iterator[None]:
+    """Give all parts of a router another clock, seed and store while the block runs."""
     dispatcher, scheduler = router._dispatcher, router._scheduler  # noqa: SLF001
     parts: list[tuple[Any, str, object]] = [
         (router, "_clock", clock),
@@ -168,6 +170,9 @@ def _in_place_of(router: EventRouter, clock: LoopClock, seed: int) -> Iterator[N
         (scheduler, "_clock", clock),
         (dispatcher, "_seed", seed),
         (scheduler, "_seed", seed),
+        (router, "_store", store),
+        (dispatcher, "store", store),
+        (scheduler, "_store", store),
     ]
     before = [(part, name, getattr(part, name)) for part, name, _ in parts]
     try:
