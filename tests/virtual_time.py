@@ -1,8 +1,8 @@
 """Virtual time for both backends, from the kit, and real time."""
 
-from eventrouter.testing.virtual_time import EPOCH, LoopClock, VirtualTimeLoop, virtual_time_backends
+from eventrouter.testing.virtual_time import EPOCH, LoopClock, VirtualTimeLoop, virtual_time_backend
 
-__all__ = ["EPOCH", "LoopClock", "VirtualTimeLoop", "real_time_backends", "virtual_time_backends"]
+__all__ = ["EPOCH", "LoopClock", "VirtualTimeLoop", "real_time_backends", "virtual_time_backend"]
 
 
 def real_time_backends():

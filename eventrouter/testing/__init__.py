@@ -6,7 +6,7 @@
 from eventrouter.testing._scripts import Moment, Script, failing, hanging, in_turn, outage, returning, slow
 from eventrouter.testing._simulator import Simulation, SimulationError, simulate
 from eventrouter.testing._trace import Trace, TraceStep
-from eventrouter.testing.virtual_time import LoopClock, run, virtual_time_backends
+from eventrouter.testing.virtual_time import LoopClock, run, virtual_time_backend
 
 __all__ = [
     "LoopClock",
@@ -24,5 +24,5 @@ __all__ = [
     "run",
     "simulate",
     "slow",
-    "virtual_time_backends",
+    "virtual_time_backend",
 ]

@@ -112,7 +112,7 @@ async def simulate(
         assert len(sim.seen("crm")) == 4
 
     It has to run in an event loop in virtual time: `eventrouter.testing.run`, the fixture `eventrouter_sim`, or the
-    backends of `virtual_time_backends`. Everything passes in it: schedules, retries, ages, leases, the visibility of
+    backends of `virtual_time_backend`. Everything passes in it: schedules, retries, ages, leases, the visibility of
     messages, pollers, and `anyio.sleep` in handlers; nothing waits in real time. Ids, jitter and the draws of scripts
     follow from *seed*. Handlers that run in threads or processes do not go with virtual time: replace them.
 
@@ -134,7 +134,7 @@ async def simulate(
     if not is_virtual():
         raise SimulationError(
             "A simulation needs an event loop in virtual time: call it by eventrouter.testing.run(...), use the "
-            "fixture eventrouter_sim, or give your tests the backends of eventrouter.testing.virtual_time_backends()"
+            "fixture eventrouter_sim, or give your tests the backends of eventrouter.testing.virtual_time_backend(...)"
         )
     begin = _instant(at)
     clock, trace = LoopClock(begin), Trace()

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from selectors import DefaultSelector, SelectorKey
 from typing import Any, Final, Literal, TypeAlias, TypeVar
@@ -78,24 +77,22 @@ class LoopClock:
         return self._begin + timedelta(seconds=self._passed() - self._start)
 
 
-def virtual_time_backends() -> list[tuple[Backend, dict[str, Any]]]:
-    """Give both backends in virtual time, as the parameters of anyio's `anyio_backend` fixture.
+def virtual_time_backend(name: Backend) -> tuple[Backend, dict[str, Any]]:
+    """Give a backend in virtual time, for anyio's fixture `anyio_backend`.
 
     ::
 
-        @pytest.fixture(params=virtual_time_backends(), ids=lambda backend: backend[0])
+        @pytest.fixture(params=["asyncio", "trio"])
         def anyio_backend(request):
-            return request.param
+            return virtual_time_backend(request.param)
 
-    Without trio installed, it is asyncio alone.
+    Each has a clock of its own. One for all tests would be years ahead after some of them, and rounded to more than the
+    microseconds that deliveries are due by.
     """
-    backends: list[tuple[Backend, dict[str, Any]]] = [("asyncio", dict(_options("asyncio")))]
-    with suppress(ImportError):
-        backends.append(("trio", dict(_options("trio"))))
-    return backends
+    return name, _options(name)
 
 
-def _options(backend: Backend) -> Mapping[str, Any]:
+def _options(backend: Backend) -> dict[str, Any]:
     if backend == "asyncio":
         return {"loop_factory": VirtualTimeLoop}
     import trio.testing  # noqa: PLC0415 - it may not be installed
@@ -111,7 +108,7 @@ def run(function: Callable[..., Awaitable[T]], *args: object, backend: Backend =
         args: What it is called with.
         backend: `asyncio` or `trio`.
     """
-    return anyio.run(function, *args, backend=backend, backend_options=dict(_options(backend)))
+    return anyio.run(function, *args, backend=backend, backend_options=_options(backend))
 
 
 def is_virtual() -> bool:

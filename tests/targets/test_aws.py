@@ -6,12 +6,14 @@ import subprocess
 import sys
 import threading
 
+import anyio
+import anyio.to_thread
 import boto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ParamValidationError
 from moto import mock_aws
 
-from eventrouter import InvalidRuleError, RetryPolicy, TransformError
+from eventrouter import DeliveryError, InvalidRuleError, RetryPolicy, TransformError
 from eventrouter.targets.aws import (
     AwsError,
     AwsRefusedError,
@@ -20,7 +22,7 @@ from eventrouter.targets.aws import (
     SnsTarget,
     SqsTarget,
 )
-from tests.support import make_router, order, seconds
+from tests.support import order, seconds
 from tests.targets.http_server import deliver, make_delivery
 from tests.virtual_time import real_time_backends
 
@@ -251,30 +253,28 @@ def test_what_cannot_be_used_is_refused_at_once(make, text):
 
 
 async def test_threads_of_attempts_that_timed_out_count_until_they_end():
-    release = threading.Event()
-    entered = []
+    release, entered = threading.Event(), threading.Event()
+    calls = []
 
     class Slow(Client):
         def send_message(self, **request):
-            entered.append(request)
+            calls.append(request)
+            entered.set()
             release.wait(10)
             return {}
 
-    target = SqsTarget(
-        id="t",
-        client=Slow(),
-        queue_url="q",
-        maximum_concurrency=1,
-        timeout=seconds(0.02),
-        retry_policy=RetryPolicy(maximum_retry_attempts=1, base_delay=seconds(0.001)),
-    )
-    async with make_router(target, clock=None) as router:
-        await router.put_events([order()])
-        await router.settle_down()
+    target = SqsTarget(id="t", client=Slow(), queue_url="q", maximum_concurrency=1)
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(target.invoke, make_delivery())
+            await anyio.to_thread.run_sync(entered.wait)
+            tasks.cancel_scope.cancel()  # as a time limit does; one in real time might end before the thread begins
+        with pytest.raises(DeliveryError) as caught:
+            await target.invoke(make_delivery())
+    finally:
         release.set()
-    [letter] = await router.dead_letters()
-    assert len(entered) == 1
-    assert letter.error_message == "DeliveryError: All 1 threads of target t are busy with attempts that timed out."
+    assert len(calls) == 1
+    assert str(caught.value) == "All 1 threads of target t are busy with attempts that timed out."
 
 
 async def test_a_thread_that_ends_makes_room():
