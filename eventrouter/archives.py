@@ -262,7 +262,8 @@ class Archives(ABC):
         Raises:
             InvalidRuleError: The name or the range is not usable.
             NotFoundError: The archive is not declared, or its bus has no such rule.
-            ConflictError: A replay of that name goes on.
+            ConflictError: A replay of that name goes on. Or a handler replays to a full backlog that only it could make
+                room in.
             BusClosedError: The router is not running, or has closed meanwhile.
         """
         self._refuse_when_closed()

@@ -162,7 +162,8 @@ class DeadLetters(ABC):
 
         Raises:
             PatternError, InvalidRuleError: An argument is not usable; nothing was done.
-            ConflictError: A redrive of the same queue goes on, in this process; without a `queue`, of any.
+            ConflictError: A redrive of the same queue goes on, in this process; without a `queue`, of any. Or a handler
+                redrives to a full backlog that only it could make room in.
             BusClosedError: The router is not running, or has closed meanwhile.
         """
         self._refuse_when_closed()

@@ -25,11 +25,7 @@ from eventrouter.delivery._backlogs import count_deliveries
 from eventrouter.delivery._dispatcher import Dispatcher
 from eventrouter.delivery._receivers import LastResort
 from eventrouter.destinations import Aftermath, Subscribers, returned_entries
-from eventrouter.errors import (
-    InvalidRuleError,
-    NotFoundError,
-    StoreError,
-)
+from eventrouter.errors import ConflictError, InvalidRuleError, NotFoundError, StoreError
 from eventrouter.event import Event, EventEntry
 from eventrouter.mappings._router import EventSourceMappings
 from eventrouter.observability import Statistics
@@ -149,9 +145,10 @@ class EventRouter(Life, EventSourceMappings, Schedules, DeadLetters, Archives, O
         - `NotAuthorizedForSourceException`, `NotAuthorizedForDetailTypeException`, `AccessDeniedException`: the policy
           of the bus does not allow it (`Policy.authorize`)
         - `RecursiveInvocationException`: the chain of handlers that put events is longer than `maximum_depth`
-        - `ThrottlingException`: the backlog of a target is full and rejects, or stayed so for `put_timeout`, or the
-          store has its `max_size`; worth another try. Backlogs are looked at first, so that this meets what may be a
-          duplicate, too
+        - `ThrottlingException`: the backlog of a target is full and rejects, or stayed so for `put_timeout`, or would
+          stay so, since a handler puts the event and all attempts that could make room wait for room likewise; or the
+          store has its `max_size`. Worth another try, in a handler by failing. Backlogs are looked at first, so that
+          this meets what may be a duplicate, too
         - `InternalFailure`: the store could not keep it, as when the disk is full
 
         Args:
@@ -288,14 +285,20 @@ class EventRouter(Life, EventSourceMappings, Schedules, DeadLetters, Archives, O
     ) -> Sequence[Accepted | PutResult]:
         """Wait for those that let publishers wait; then leave out, or refuse, what there is no room for."""
         dispatcher = self._dispatcher
+        hopeless: dict[Subscription, str] = {}  # with the reason not to wait
         with anyio.move_on_after(self.put_timeout.total_seconds()):
             # For one at a time, and holding no room meanwhile: others might need it, who wait for nothing else.
             full = [key for key in counts if not dispatcher.has_room(key) or dispatcher.is_waited_for(key)]
-            while waited_for := [key for key in full if dispatcher.when_full(key) == "wait"]:
-                if not await dispatcher.wait_for_room(waited_for[0]):
-                    break
+            while waited_for := [key for key in full if dispatcher.when_full(key) == "wait" and key not in hopeless]:
+                try:
+                    if not await dispatcher.wait_for_room(waited_for[0]):
+                        break
+                except ConflictError as error:
+                    hopeless[waited_for[0]] = str(error)
                 full = [key for key in counts if not dispatcher.has_room(key)]
-        still_full = {key for key in counts if not dispatcher.has_room(key)}
+        still_full = {
+            key: hopeless.get(key, f"The backlog of {key} is full.") for key in counts if not dispatcher.has_room(key)
+        }
         shed = {key for key in still_full if dispatcher.when_full(key) == "shed"}
         return [item if isinstance(item, PutResult) else _fit(item, still_full, shed) for item in admitted]
 
@@ -407,13 +410,19 @@ def _open_store(store: str | Store) -> Store:
     )
 
 
-def _fit(item: Accepted, full: set[Subscription], shed: set[Subscription]) -> Accepted | PutResult:
-    """Leave out of an event those subscriptions that shed it, or refuse it for the sake of another that is full."""
+def _fit(item: Accepted, full: Mapping[Subscription, str], shed: set[Subscription]) -> Accepted | PutResult:
+    """Leave out of an event those subscriptions that shed it, or refuse it for the sake of another that is full.
+
+    Args:
+        item: The event.
+        full: Those that are full, each with what to say about it.
+        shed: Those of them that shed what is too much.
+    """
     blocking = [
         subscription for subscription in item.subscriptions if subscription in full and subscription not in shed
     ]
     if blocking:
-        return PutResult(None, "ThrottlingException", f"The backlog of {blocking[0]} is full.")
+        return PutResult(None, "ThrottlingException", full[blocking[0]])
     kept = tuple(subscription for subscription in item.subscriptions if subscription not in shed)
     left_out = tuple(subscription for subscription in item.subscriptions if subscription in shed)
     return msgspec.structs.replace(item, subscriptions=kept, skipped=left_out)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import Context, copy_context
 from typing import Final, TypeAlias
 
 import anyio
 from anyio.abc import TaskGroup
 
-from eventrouter.abc import Store, Target, WhenFull
+from eventrouter.abc import Clock, Store, Target, WhenFull
 from eventrouter.delivery._lines import Lines
 from eventrouter.delivery._pump import Pump
-from eventrouter.records import Accepted, Subscription
+from eventrouter.delivery._standstill import Wait, Waits, in_thread_of_target
+from eventrouter.delivery._workers import current_delivery
+from eventrouter.errors import ConflictError, StoreError
+from eventrouter.records import Accepted, Postponed, RetryAt, Subscription
 
 logger = logging.getLogger("eventrouter.delivery")
 
@@ -37,6 +40,8 @@ class Backlogs(ABC):
     the store was lost, or somebody else had a part in it, the store is asked what it has (`doubt`).
     """
 
+    clock: Clock
+
     def __init__(self, store: Store) -> None:
         self.store = store
         self._targets: dict[Subscription, Target] = {}
@@ -46,6 +51,7 @@ class Backlogs(ABC):
         self._tasks: TaskGroup | None = None
         self._context: Context = copy_context()
         self._lines = Lines(self._lets_in)
+        self._waits = Waits(self._may_make_room)
         self._forget()
 
     def _forget(self) -> None:
@@ -165,10 +171,57 @@ class Backlogs(ABC):
         Returns:
             True when there is room, which is the caller's if it reserves it before it waits for anything else; False
             when the dispatcher has been stopped.
+
+        Raises:
+            ConflictError: The caller holds up an attempt, and all that might make room wait likewise.
         """
         if not self._lets_in(subscription) or self._lines.has(subscription):
-            await self._lines.wait(subscription)
+            attempt = self._attempt_of_caller()
+            if attempt is None:
+                await self._lines.wait(subscription)
+            else:
+                with self._waits.entered(Wait(attempt, subscription)):
+                    await self._refuse_to_stand_still(subscription)
+                    await self._lines.wait(subscription)
         return self._tasks is not None
+
+    def _attempt_of_caller(self) -> int | None:
+        """Name the attempt of this dispatcher that cannot go on before the caller does."""
+        delivery = current_delivery()
+        pump = self._pumps.get(delivery.subscription) if delivery is not None else None
+        if delivery is None or pump is None:
+            return None
+        return pump.workers.attempt_of_caller(delivery, in_thread=in_thread_of_target.get())
+
+    async def _refuse_to_stand_still(self, subscription: Subscription) -> None:
+        """Raise `ConflictError` when the wait that begins is one too many: with it, no wait for room would end."""
+        hopeless = self._waits.hopeless()
+        if subscription not in hopeless:
+            return
+        workers = {key: self._pumps[key].workers for key in hopeless}
+        try:
+            for key, ours in workers.items():
+                in_flight = (await self.store.depth(key, now=self.clock.now())).in_flight
+                if in_flight > len(ours.held) + len(ours.outcomes):
+                    return  # other processes on the same store may make room
+        except StoreError:
+            return
+        if subscription in self._waits.hopeless():
+            raise ConflictError(
+                f"The backlog of {subscription} is full, and every attempt that could make room waits for room itself, "
+                "this one included; return the events from the handler instead, or raise maximum_backlog."
+            )
+
+    def _may_make_room(self, subscription: Subscription, stuck: Collection[int]) -> bool:
+        """Say whether there may be room without one of those attempts having ended, as far as this process knows."""
+        pump = self._pumps.get(subscription)
+        if pump is None or self._lets_in(subscription) or pump.expected:  # what is being written may yet not be
+            return True
+        attempts = pump.workers.attempts
+        ended = (outcome for outcome in pump.workers.outcomes if not isinstance(outcome, RetryAt | Postponed))
+        if not attempts.issubset(stuck) or any(ended):
+            return True
+        return len(attempts) < min(pump.workers.limit, pump.unfinished)  # another begins, now or when it is due
 
     def _lets_in(self, subscription: Subscription) -> bool:
         return self._tasks is None or self.has_room(subscription)

@@ -68,13 +68,14 @@ class Judge(Protocol):
 class _Worker:
     """One of the tasks."""
 
-    __slots__ = ("deadline", "delivery", "scope", "target")
+    __slots__ = ("deadline", "delivery", "scope", "target", "task")
 
     def __init__(self, target: Target) -> None:
         self.delivery: Delivery | None = None  # what it attempts
         self.target = target  # of that attempt; the next may have another
         self.deadline = math.inf  # of the attempt, in the event loop's time; set when the target begins to wait
         self.scope = anyio.CancelScope()
+        self.task = anyio.get_current_task().id
 
 
 class Workers:
@@ -129,6 +130,23 @@ class Workers:
     def deadline(self) -> float:
         """When the first time limit ends, in the event loop's time."""
         return min((worker.deadline for worker in self._all), default=math.inf)
+
+    @property
+    def attempts(self) -> set[int]:
+        """Name the attempts under way."""
+        return {id(worker) for worker in self._all if worker.delivery is not None}
+
+    def attempt_of_caller(self, delivery: Delivery, *, in_thread: bool) -> int | None:
+        """Name the attempt that made *delivery* known to the caller, if it cannot go on before the caller does.
+
+        That is sure of the attempt's own task, of those of a task group in it, and of its thread. What else it has
+        started may outlive it.
+        """
+        task = anyio.get_current_task()
+        for worker in self._all:
+            if worker.delivery is not None and worker.delivery.event is delivery.event:
+                return id(worker) if in_thread or worker.task in {task.id, task.parent_id} else None
+        return None
 
     def end_what_takes_too_long(self, now: float) -> None:
         """Cancel the attempts whose time limit has ended at *now*, in the event loop's time."""

@@ -20,6 +20,7 @@ import msgspec
 from anyio.abc import TaskGroup, TaskStatus
 
 from eventrouter.delivery._conclude import unwrapped
+from eventrouter.delivery._standstill import in_thread_of_target
 from eventrouter.delivery.describe import described
 from eventrouter.errors import DeliveryError, FunctionError, PermanentDeliveryError, PermanentFunctionError
 from eventrouter.event import encode_json
@@ -222,6 +223,7 @@ class InProcess(Environment):
         ended = threading.Event()
 
         def call() -> list[object]:
+            in_thread_of_target.set(True)  # in a context of this call's own
             try:
                 return [handler()]  # boxed: trio refuses a thread that returns a coroutine
             finally:

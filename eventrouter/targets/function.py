@@ -15,6 +15,7 @@ import anyio.to_thread
 import msgspec
 
 from eventrouter.abc import Target
+from eventrouter.delivery._standstill import in_thread_of_target
 from eventrouter.errors import DeliveryError, InvalidDetailError, InvalidRuleError
 from eventrouter.event import Event
 from eventrouter.records import Delivery
@@ -82,6 +83,7 @@ class FunctionTarget(Target):
             raise DeliveryError(
                 f"All {self.maximum_concurrency} threads of target {self.id} are busy with attempts that timed out."
             )
+        in_thread_of_target.set(True)  # in a context of this call's own
         try:
             # Boxed: trio refuses a thread that returns a coroutine, as `lambda event: handle(event)` does.
             return [self.function(*arguments)]
