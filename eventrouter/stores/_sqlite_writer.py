@@ -13,7 +13,7 @@ from anyio.lowlevel import current_token
 
 from eventrouter.errors import StoreError
 from eventrouter.records import Subscription
-from eventrouter.stores._sqlite_batch import Batch
+from eventrouter.stores._sqlite_deliveries import DeliveryBatch
 from eventrouter.stores._sqlite_schema import Synchronous, connect, explained, primary_code
 from eventrouter.stores._sqlite_worker import Job, Worker, call_soon_from_thread
 
@@ -27,7 +27,7 @@ _FREE_PAGES: Final = 1_024
 _GIVEN_BACK: Final = 512
 
 
-class Writer(Worker[Batch]):
+class Writer(Worker[DeliveryBatch]):
     """Commits all that has gathered while the commit before ran, as one transaction.
 
     Args:
@@ -72,7 +72,7 @@ class Writer(Worker[Batch]):
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    def perform(self, jobs: Sequence[Job[Batch]]) -> None:
+    def perform(self, jobs: Sequence[Job[DeliveryBatch]]) -> None:
         """Write a batch in one transaction; if something fails in it, each alone, so that only the culprit fails."""
         if not jobs:
             return
@@ -87,12 +87,12 @@ class Writer(Worker[Batch]):
         if self._batches % _TIDIED == 0:
             self._tidy()
 
-    def _try(self, jobs: Sequence[Job[Batch]]) -> Exception | None:
+    def _try(self, jobs: Sequence[Job[DeliveryBatch]]) -> Exception | None:
         connection = self._connection
         assert connection is not None  # noqa: S101 - or nothing is performed
         try:
             connection.execute("BEGIN IMMEDIATE")
-            batch = Batch(connection, self._numbers)
+            batch = DeliveryBatch(connection, self._numbers)
             for job in jobs:
                 job.result = job.do(batch)
             batch.finish()
@@ -104,7 +104,7 @@ class Writer(Worker[Batch]):
             return error
         return None
 
-    def _finish(self, job: Job[Batch], error: Exception | None) -> None:
+    def _finish(self, job: Job[DeliveryBatch], error: Exception | None) -> None:
         if error is None:
             return
         job.result = None
