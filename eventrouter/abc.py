@@ -277,6 +277,8 @@ class Store(Protocol):
         others along when it does so again, whose attempts would be used up as well. Messages of queues do not: their
         leases are visibility timeouts, which run out every day.
 
+        Cancelled, it leaves nothing leased, and no attempt counted.
+
         Args:
             subscription: Whose.
             limit: At most so many.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import anyio
 
-from eventrouter.errors import ConflictError, InvalidRuleError
+from eventrouter.errors import ConflictError, InvalidRuleError, StoreError
 from eventrouter.records import (
     Accepted,
     Archived,
@@ -32,6 +33,8 @@ from eventrouter.stores._sqlite_idempotency import SqliteIdempotencyStore
 from eventrouter.stores._sqlite_schema import Synchronous, explaining
 from eventrouter.stores._sqlite_worker import Reader
 from eventrouter.stores._sqlite_writer import Writer
+
+logger = logging.getLogger("eventrouter.stores")
 
 #: How many seconds another process may keep the file locked before an operation fails.
 _BUSY_TIMEOUT: Final = 5.0
@@ -178,11 +181,24 @@ class SqliteStore:
     ) -> Sequence[Delivery]:
         """Take up to *limit* due deliveries."""
         token = self._owner << 32 | next(self._leases) & 0xFFFF_FFFF
-        return await self._writer.call(
-            lambda batch: batch.lease(
+        leased: list[Delivery] = []
+
+        def lease(batch: Batch) -> Sequence[Delivery]:
+            leased[:] = batch.lease(
                 subscription, limit, now=now, until=until, token=token, maximum_concurrency=maximum_concurrency
             )
-        )
+            return leased
+
+        try:
+            return await self._writer.call(lease)
+        except anyio.get_cancelled_exc_class():
+            # Nobody gets them: they would wait for the lease's end, and an attempt that nobody made would count.
+            with anyio.CancelScope(shield=True):
+                try:
+                    await self.release(leased)
+                except StoreError:
+                    logger.exception("Deliveries for %s come again when their leases end", subscription)
+            raise
 
     async def extend(self, deliveries: Sequence[Delivery], *, until: datetime) -> Sequence[Delivery]:
         """Keep leases until later; give back those that were lost."""

@@ -6,7 +6,9 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -22,10 +24,12 @@ from eventrouter import (
     FunctionTarget,
     InvalidRuleError,
     MemoryStore,
+    RetryPolicy,
     SqliteStore,
     StoreError,
     Subscription,
 )
+from eventrouter.delivery import _pump as pump
 from eventrouter.records import Accepted, Archiving, Deduplication
 from eventrouter.stores import _sqlite_schema as schema
 from eventrouter.stores import _sqlite_worker as worker
@@ -289,6 +293,65 @@ async def test_a_call_that_is_cancelled_has_happened_when_it_raises(store):
         happened = query(store.path, "SELECT events FROM state")[0][0] - count
         await anyio.sleep(0.01)
         assert query(store.path, "SELECT events FROM state")[0][0] - count == happened
+
+
+async def test_nothing_is_leased_by_who_was_cancelled_meanwhile(store):
+    """Else it would wait for the lease's end, and an attempt would count that nobody made."""
+    await store.append([accepted(), accepted(1)])
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(store.lease, A, 2, now=SOON, until=SOON + seconds(60)))
+            await anyio.lowlevel.checkpoint()
+            scope.cancel()
+    assert [delivery.attempt for delivery in await store.lease(A, 2, now=SOON, until=SOON + seconds(60))] == [1, 1]
+
+
+async def test_what_a_cancelled_lease_cannot_give_back_comes_when_it_ends(store, monkeypatch, caplog):
+    async def fail(deliveries):
+        raise StoreError("The file is locked")
+
+    monkeypatch.setattr(store, "release", fail)
+    await store.append([accepted()])
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(store.lease, A, 1, now=SOON, until=SOON + seconds(60)))
+            await anyio.lowlevel.checkpoint()
+            scope.cancel()
+    assert scope.cancelled_caught
+    assert "come again when their leases end" in caplog.text
+    [again] = await store.lease(A, 1, now=SOON + seconds(60), until=SOON + seconds(120))
+    assert again.attempt == 2
+
+
+async def test_a_handler_that_holds_up_its_event_loop_costs_no_delivery_an_attempt(store, monkeypatch):
+    """The patience of whoever leases ends while nobody can take what was leased."""
+    monkeypatch.setattr(pump, "_STORE_PATIENCE", 0.05)
+    router, seen = EventRouter(store), []
+    router.put_rule("r", EVERYTHING)
+    policy = RetryPolicy(maximum_retry_attempts=0)
+    router.put_targets("r", [FunctionTarget(id="t", function=seen.append, retry_policy=policy)])
+    lease = store.lease
+    held_up = []
+
+    async def hold_up():
+        await anyio.lowlevel.checkpoint()
+        time.sleep(0.1)  # noqa: ASYNC251 - just that
+
+    async def lease_meanwhile(*args, **options):
+        if held_up:
+            return await lease(*args, **options)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(hold_up)
+            held_up.append(await lease(*args, **options))
+        return held_up[0]
+
+    monkeypatch.setattr(store, "lease", lease_meanwhile)
+    async with router:
+        await router.put_events([order(n=n) for n in range(3)])
+        with anyio.fail_after(10):
+            await router.settle_down()
+    assert len(seen) == 3
+    assert router.closing_report.total.delivered == 3
 
 
 async def test_no_more_than_so_many_operations_wait(store, monkeypatch):
