@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 from secrets import randbits
+from threading import Lock
 from typing import Final, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -83,6 +84,7 @@ class SqliteStore:
         self._reader = self._reader_type(self.path, _BUSY_TIMEOUT)
         self.idempotency = SqliteIdempotencyStore(self._writer, self._reader)
         self._opened = 0
+        self._life = Lock()  # opening waits for closing to end, in whichever event loops and threads they happen
         self._owner = 0
         self._leases = count(1)
 
@@ -120,26 +122,33 @@ class SqliteStore:
 
     async def open(self) -> None:
         """Open the file, make it, or bring it to the present version. Raises `StoreError` with what is wrong."""
-        self._opened += 1
-        if self._opened > 1:
-            return
-        # Fresh at every start: a lease of a process that is gone is nobody's, whatever numbers it had.
-        self._owner = 1 + randbits(31) % (2**31 - 1)
-        self._leases = count(1)
-        try:
-            self._writer.start()
-            await self._writer.call(_nothing)
-            self._reader.start()
-        except BaseException:
-            await self.close()
-            raise
+        await anyio.to_thread.run_sync(self._start)
+
+    def _start(self) -> None:
+        with self._life:
+            if not self._opened:
+                # Fresh at every start: a lease of a process that is gone is nobody's, whatever numbers it had.
+                self._owner = 1 + randbits(31) % (2**31 - 1)
+                self._leases = count(1)
+                try:
+                    self._writer.start()
+                    self._writer.call_blocking(_nothing)
+                    self._reader.start()
+                except BaseException:
+                    self._stop()
+                    raise
+            self._opened += 1
 
     async def close(self) -> None:
         """Finish what is under way, and close the file."""
-        self._opened -= 1
-        if self._opened == 0:
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(self._stop)
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self._end)
+
+    def _end(self) -> None:
+        with self._life:
+            self._opened = max(0, self._opened - 1)  # to close what is closed does nothing
+            if not self._opened:
+                self._stop()
 
     def _stop(self) -> None:
         self._reader.stop()

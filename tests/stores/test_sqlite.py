@@ -388,6 +388,38 @@ async def test_a_store_that_is_not_open_says_so(tmp_path):
         await store.append([])
 
 
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_store_that_is_opened_while_it_closes_is_open_afterwards(store, monkeypatch, turns):
+    """As when one router is left and another one entered: closing takes some time."""
+    disconnect = store._writer.disconnect
+
+    def slowly():
+        time.sleep(0.02)
+        disconnect()
+
+    monkeypatch.setattr(store._writer, "disconnect", slowly)
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(store.close)
+            for _ in range(turns):
+                await anyio.sleep(0.005)
+            await store.open()
+            await store.append([accepted()])
+            assert await store.pending() == {A: 1}
+    await store.append([accepted(1)])
+
+
+async def test_to_close_what_is_not_open_does_nothing(tmp_path):
+    store = SqliteStore(tmp_path / "x.db")
+    await store.close()
+    await store.open()
+    await store.append([accepted()])
+    await store.close()
+    await store.close()
+    with pytest.raises(StoreError, match="is closed"):
+        await store.pending()
+
+
 async def test_what_was_gathered_as_the_store_closed_is_refused(store):
     errors = []
 
