@@ -15,6 +15,8 @@ from eventrouter.stores._sqlite_schema import HISTORY, NEVER, to_micros
 
 #: Records that have expired and are removed for each that is written: more than one, or they would outgrow it.
 SWEPT: Final = 2
+#: As many of each kind when the file has no room, and nothing is written that could remove any in passing.
+LARGEST_SWEEP: Final = 500
 #: How many rows are inserted at once: each number is a statement of its own, which is kept prepared.
 _SIZES: Final = (64, 16, 4, 1)
 #: Where a subscription's counts are.
@@ -285,6 +287,19 @@ class Batch:
         return self._take_from_archives(
             "SELECT archive, seq FROM archived WHERE archive = ? ORDER BY seq LIMIT ?", (archive, limit)
         )
+
+    def sweep(self, now: datetime) -> None:
+        """Remove some of what has expired, the longest ago first; what ended in this transaction goes with it."""
+        limits = (to_micros(now), LARGEST_SWEEP)
+        self._take_from_archives("SELECT archive, seq FROM archived WHERE until <= ? ORDER BY until LIMIT ?", limits)
+        for table, column in (("published", "until"), ("idempotency", "expires")):
+            self._execute(
+                f"DELETE FROM {table} WHERE (scope, key) IN "
+                f"(SELECT scope, key FROM {table} WHERE {column} <= ? ORDER BY {column} LIMIT ?)",
+                limits,
+            )
+        self._remember_ends()  # before their events go
+        self._remove_ended()
 
     def _take_from_archives(self, query: str, parameters: tuple[object, ...]) -> int:
         rows = self._execute(query, parameters).fetchall()

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
 import anyio
 
 from eventrouter.abc import StoredValue
+from eventrouter.errors import StoreError
 from eventrouter.stores._sqlite_batch import SWEPT, Batch
 from eventrouter.stores._sqlite_schema import from_micros, to_micros
 from eventrouter.stores._sqlite_worker import Reader
-from eventrouter.stores._sqlite_writer import Writer
+from eventrouter.stores._sqlite_writer import Writer, answer
 
 #: How often a record is looked at that somebody waits for, in seconds: at first, and at most.
 _FIRST_LOOK, _LAST_LOOK = 0.01, 0.1
@@ -45,8 +47,8 @@ class SqliteIdempotencyStore:
         Raises:
             StoreError: The file could not be written, or has its `max_size`.
         """
-        writer = self._writer
-        return await writer.call(lambda batch: _put(batch, writer, (scope, key), value, now=now, expires=expires))
+        put = _put(self._writer, (scope, key), value, now=now, expires=expires)
+        return answer(await self._writer.call(put))
 
     async def compare_and_set(self, scope: str, key: str, expected: bytes, value: bytes, *, expires: datetime) -> bool:
         """Replace *expected* by *value*. Raises `StoreError` if the file could not be written."""
@@ -74,8 +76,8 @@ class _Blocking:
     def put_if_absent(
         self, scope: str, key: str, value: bytes, *, now: datetime, expires: datetime
     ) -> StoredValue | None:
-        writer = self._writer
-        return writer.call_blocking(lambda batch: _put(batch, writer, (scope, key), value, now=now, expires=expires))
+        put = _put(self._writer, (scope, key), value, now=now, expires=expires)
+        return answer(self._writer.call_blocking(put))
 
     def compare_and_set(self, scope: str, key: str, expected: bytes, value: bytes, *, expires: datetime) -> bool:
         return self._writer.call_blocking(lambda batch: _compare_and_set(batch, (scope, key), expected, value, expires))
@@ -98,19 +100,25 @@ _READ: Final = "SELECT value, expires FROM idempotency WHERE scope = ? AND key =
 
 
 def _put(
-    batch: Batch, writer: Writer, key: _Key, value: bytes, *, now: datetime, expires: datetime
-) -> StoredValue | None:
-    found = _read(batch.connection, key)
-    if found is not None and found.expires > now:
-        return None if found.value == value else found
-    writer.refuse_when_full()
-    batch.connection.execute(
-        "DELETE FROM idempotency WHERE (scope, key) IN "
-        "(SELECT scope, key FROM idempotency WHERE expires <= ? ORDER BY expires LIMIT ?)",
-        (to_micros(now), SWEPT),
-    )
-    batch.connection.execute("REPLACE INTO idempotency VALUES (?, ?, ?, ?)", (*key, to_micros(expires), value))
-    return None
+    writer: Writer, key: _Key, value: bytes, *, now: datetime, expires: datetime
+) -> Callable[[Batch], StoredValue | StoreError | None]:
+    def write(batch: Batch) -> None:
+        batch.connection.execute(
+            "DELETE FROM idempotency WHERE (scope, key) IN "
+            "(SELECT scope, key FROM idempotency WHERE expires <= ? ORDER BY expires LIMIT ?)",
+            (to_micros(now), SWEPT),
+        )
+        batch.connection.execute("REPLACE INTO idempotency VALUES (?, ?, ?, ?)", (*key, to_micros(expires), value))
+
+    write_unless_full = writer.unless_full(now, write)
+
+    def put(batch: Batch) -> StoredValue | StoreError | None:
+        found = _read(batch.connection, key)
+        if found is not None and found.expires > now:
+            return None if found.value == value else found
+        return write_unless_full(batch)
+
+    return put
 
 
 def _compare_and_set(batch: Batch, key: _Key, expected: bytes, value: bytes, expires: datetime) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import anyio
 from anyio.lowlevel import current_token
@@ -25,6 +26,8 @@ _TIDIED: Final = 64
 _FREE_PAGES: Final = 1_024
 #: How many free pages are given back at once.
 _GIVEN_BACK: Final = 512
+
+T = TypeVar("T")
 
 
 class Writer(Worker[DeliveryBatch]):
@@ -113,21 +116,34 @@ class Writer(Worker[DeliveryBatch]):
             job.error = explained(error, self._path)
             job.error.__cause__ = error
 
-    def refuse_when_full(self) -> None:
-        """Refuse to write more events when the file is as large as it may become. Called in the thread.
+    def unless_full(self, now: datetime, do: Callable[[Batch], T]) -> Callable[[Batch], T | StoreError]:
+        """Give an operation that does *do*, unless the file is as large as it may become.
 
-        Raises:
-            StoreError: It is.
+        A file that is full of what has expired makes room first, some at a time, or it would be full for ever. The
+        error is what the operation returns, and not raised: what it has removed stays so, and what other operations
+        write in the same transaction need not be written again.
         """
         if self._max_size is None:
-            return
+            return do
+
+        def unless_full(batch: Batch) -> T | StoreError:
+            refusal = self._refusal()
+            if refusal is not None:
+                batch.sweep(now)
+                refusal = self._refusal()
+            return refusal or do(batch)
+
+        return unless_full
+
+    def _refusal(self) -> StoreError | None:
         size = (self._ask("page_count") - self._ask("freelist_count")) * self._page_size
-        if size >= self._max_size:
-            raise StoreError(
-                f"{self._path} has {size:,} bytes, and may have {self._max_size:,}",
-                hint="purge dead letters and archives, let targets catch up, or allow it more",
-                error_code="ThrottlingException",
-            )
+        if self._max_size is None or size < self._max_size:
+            return None
+        return StoreError(
+            f"{self._path} has {size:,} bytes, and may have {self._max_size:,}",
+            hint="purge dead letters and archives, let targets catch up, or allow it more",
+            error_code="ThrottlingException",
+        )
 
     def _tidy(self) -> None:
         """Give free pages back to the file system, some at a time."""
@@ -181,6 +197,13 @@ class Writer(Worker[DeliveryBatch]):
         for loop, event in watchers:
             call_soon_from_thread(loop, event.set)
         return self._look
+
+
+def answer(given: T | StoreError) -> T:
+    """Give what an operation of `Writer.unless_full` has returned, or raise it."""
+    if isinstance(given, StoreError):
+        raise given
+    return given
 
 
 def _is_of_all(error: Exception) -> bool:

@@ -33,7 +33,7 @@ from eventrouter.stores._sqlite_batch import Batch, encoded
 from eventrouter.stores._sqlite_idempotency import SqliteIdempotencyStore
 from eventrouter.stores._sqlite_schema import Synchronous, explaining
 from eventrouter.stores._sqlite_worker import Reader
-from eventrouter.stores._sqlite_writer import Writer
+from eventrouter.stores._sqlite_writer import Writer, answer
 
 logger = logging.getLogger("eventrouter.stores")
 
@@ -171,13 +171,13 @@ class SqliteStore:
             StoreError: They could not be kept.
         """
         bodies = encoded(accepted)
-        refuse_when_full = self._writer.refuse_when_full
 
         def append(batch: Batch) -> Sequence[str | None]:
-            refuse_when_full()
             return batch.append(accepted, bodies)
 
-        return await self._writer.call(append)
+        if not accepted:
+            return await self._writer.call(append)
+        return answer(await self._writer.call(self._writer.unless_full(accepted[-1].at, append)))
 
     async def lease(
         self,
@@ -244,14 +244,12 @@ class SqliteStore:
 
     async def fire(self, occurrences: Sequence[Occurrence]) -> Sequence[bool]:
         """Keep the events of schedules that fire, unless they have. Raises `StoreError` as `append`."""
+        if not occurrences:
+            return []
         bodies = [encoded(occurrence.accepted) for occurrence in occurrences]
-        refuse_when_full = self._writer.refuse_when_full
-
-        def fire(batch: Batch) -> Sequence[bool]:
-            refuse_when_full()
-            return batch.fire(occurrences, bodies)
-
-        return await self._writer.call(fire)
+        now = max(occurrence.slot for occurrence in occurrences)  # at the earliest
+        fire = self._writer.unless_full(now, lambda batch: batch.fire(occurrences, bodies))
+        return answer(await self._writer.call(fire))
 
     async def forget_schedules(self, names: Sequence[str]) -> None:
         """Forget for which slots schedules have fired."""

@@ -54,10 +54,11 @@ class InlineSqliteStore(SqliteStore):
     _writer_type = _InlineWriter
     _reader_type = _InlineReader
 
+    async def open(self):
+        self._start()
+
     async def close(self):
-        self._opened -= 1
-        if self._opened == 0:
-            self._stop()
+        self._end()
 
 
 #: The same without threads: for virtual time, and for tests without an event loop.

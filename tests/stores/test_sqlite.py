@@ -14,6 +14,7 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
+import msgspec
 import pytest
 
 from eventrouter import (
@@ -30,7 +31,8 @@ from eventrouter import (
     Subscription,
 )
 from eventrouter.delivery import _pump as pump
-from eventrouter.records import Accepted, Archiving, Deduplication
+from eventrouter.records import Accepted, Archiving, Deduplication, Occurrence
+from eventrouter.stores import _sqlite_batch as batch
 from eventrouter.stores import _sqlite_schema as schema
 from eventrouter.stores import _sqlite_worker as worker
 from eventrouter.stores import _sqlite_writer as writer
@@ -464,8 +466,8 @@ async def test_several_event_loops_may_use_one_store(store):
 # -- the file's size -------------------------------------------------------------------------------------------------
 
 
-def big(n) -> Accepted:
-    return Accepted(make_event({"n": n, "text": "x" * 3_000}), NOON, (A,))
+def big(n, **changes) -> Accepted:
+    return Accepted(make_event({"n": n, "text": "x" * 3_000}), NOON, (A,), **changes)
 
 
 async def test_a_store_as_large_as_it_may_be_refuses_events_and_delivers_what_it_has(tmp_path):
@@ -493,6 +495,94 @@ async def test_a_store_as_large_as_it_may_be_refuses_events_and_delivers_what_it
 async def _fill(store):
     for n in range(1_000):
         await store.idempotency.put_if_absent("s", str(n), b"x" * 3_000, now=NOON, expires=SOON)
+
+
+@pytest.fixture
+async def small(tmp_path):
+    store = SqliteStore(tmp_path / "small.db", synchronous="NORMAL", max_size=200_000)
+    await store.open()
+    yield store
+    await store.close()
+
+
+async def test_a_store_that_is_full_of_what_has_expired_takes_events_again(small):
+    """Nothing is accepted, so nothing is removed in passing either."""
+    numbers = iter(range(1_000))
+    with pytest.raises(StoreError, match="may have 200,000"):
+        while True:
+            await small.append([big(n := next(numbers), archives=(Archiving("a", SOON),))])
+    leased = await small.lease(A, 1_000, now=SOON, until=SOON + seconds(60))
+    await small.settle([Delivered(delivery) for delivery in leased])
+    with pytest.raises(StoreError, match="may have 200,000"):  # as the archive still has them
+        await small.append([accepted()])
+    assert (await small.archives())["a"].event_count == len(leased) == n
+
+    assert await small.append([msgspec.structs.replace(accepted(), at=SOON)]) == [None]
+
+    assert not await small.archives()
+    assert (await small.ledger()).is_balanced
+
+
+@pytest.mark.parametrize("how", ["deduplication", "idempotency", "schedule"])
+async def test_keys_that_have_expired_make_room_too(small, how):
+    later = SOON + seconds(3600)
+
+    async def put(n, now, expires):
+        key, item = f"{n:0500}", msgspec.structs.replace(accepted(), at=now, subscriptions=())
+        if how == "idempotency":
+            await small.idempotency.put_if_absent("s", key, b"", now=now, expires=expires)
+        elif how == "deduplication":
+            await small.append([msgspec.structs.replace(item, deduplication=Deduplication("s", key, expires))])
+        else:
+            item = msgspec.structs.replace(big(n), subscriptions=(), archives=(Archiving("a", expires),))
+            await small.fire([Occurrence("s", now + seconds(n / 1000), (item,))])
+
+    with pytest.raises(StoreError, match="may have 200,000"):
+        for n in range(10_000):
+            await put(n, NOON, SOON)
+    await put(0, SOON + seconds(100), later)
+    await put(1, SOON + seconds(200), later)
+
+
+async def test_what_is_refused_does_not_undo_what_was_removed(small, monkeypatch):
+    """Some at a time, until there is room."""
+    monkeypatch.setattr(batch, "LARGEST_SWEEP", 1)
+    for n in range(20):
+        item = big(n, archives=(Archiving("a", SOON),))
+        await small.append([msgspec.structs.replace(item, subscriptions=())])
+    [[pages]] = query(small.path, "PRAGMA page_count")
+    small._writer._max_size = (pages - 10) * 4096
+    late = msgspec.structs.replace(accepted(), at=SOON)
+    refused = 0
+    with anyio.fail_after(10):
+        while True:
+            try:
+                await small.append([late])
+            except StoreError:
+                refused += 1
+            else:
+                break
+    assert 5 < refused < 20
+
+
+async def test_a_refusal_of_events_leaves_what_else_is_written_in_one_transaction(small, monkeypatch):
+    await small.append([accepted(n) for n in range(10)])
+    small._writer._max_size = 1
+    leased = await small.lease(A, 10, now=SOON, until=SOON + seconds(60))
+    written = []
+    perform = small._writer._try
+    monkeypatch.setattr(small._writer, "_try", lambda jobs: written.append(len(jobs)) or perform(jobs))
+    async with anyio.create_task_group() as tasks:
+        for delivery in leased:
+            tasks.start_soon(small.settle, [Delivered(delivery)])
+            tasks.start_soon(_refused, small)
+    assert sum(written) == 20  # none was tried again
+    assert await small.pending() == {}
+
+
+async def _refused(store):
+    with pytest.raises(StoreError, match="may have"):
+        await store.append([accepted()])
 
 
 async def test_a_full_disk_is_survived(store):
