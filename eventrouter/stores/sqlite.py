@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -273,13 +274,14 @@ class SqliteStore:
             ConflictError: The connection is to another file, or commits every statement by itself.
             StoreError: The file could not be written.
         """
-        files = [row[2] for row in connection.execute("PRAGMA database_list") if row[1] == "main"]
-        if not files[0] or not Path(files[0]).samefile(self.path):
-            raise ConflictError(f"The connection is to {files[0] or 'memory'}, and the store is {self.path}.")
-        with explaining(self.path):
+        with _plain(connection), explaining(self.path):
+            files = [file for _, name, file in connection.execute("PRAGMA database_list") if name == "main"]
+            if not (files[0] and self.path.exists() and Path(files[0]).samefile(self.path)):
+                raise ConflictError(f"The connection is to {files[0] or 'memory'}, and the store is {self.path}.")
             connection.execute("PRAGMA wal_autocheckpoint = 0")
             if not connection.in_transaction:
-                if connection.isolation_level is None:
+                # From Python 3.12 on, `commit` of a connection with `autocommit` does nothing.
+                if connection.isolation_level is None or getattr(connection, "autocommit", False) is True:
                     raise ConflictError("The connection has no transaction; begin one with BEGIN IMMEDIATE.")
                 connection.execute("BEGIN IMMEDIATE")
             batch = Batch(connection, {})
@@ -330,6 +332,17 @@ class SqliteStore:
     async def ledger(self) -> Ledger:
         """Account for every delivery ever accepted, at a cost that grows with those that have not ended."""
         return await self._reader.call(reads.ledger)
+
+
+@contextmanager
+def _plain(connection: sqlite3.Connection) -> Generator[None]:
+    """Have rows and texts as the store reads them, whatever the application has made of them."""
+    factories = connection.row_factory, connection.text_factory
+    connection.row_factory, connection.text_factory = None, str
+    try:
+        yield
+    finally:
+        connection.row_factory, connection.text_factory = factories
 
 
 def _nothing(batch: Batch) -> None:

@@ -857,6 +857,46 @@ async def test_a_transaction_is_begun_for_those_who_have_none(store):
     connection.close()
 
 
+@pytest.mark.parametrize(
+    ("row_factory", "text_factory"),
+    [
+        (sqlite3.Row, str),
+        (lambda cursor, row: {about[0]: value for about, value in zip(cursor.description, row, strict=True)}, str),
+        (None, bytes),
+    ],
+)
+async def test_the_application_reads_its_rows_as_it_likes(store, row_factory, text_factory):
+    router = EventRouter(store)
+    router.put_rule("r", EVERYTHING)
+    router.put_targets("r", [FunctionTarget(id="a", function=print)])
+    connection = sqlite3.connect(store.path)
+    connection.row_factory, connection.text_factory = row_factory, text_factory
+    entry = EventEntry("s", "T", {}, deduplication_id="k")
+    results = [router.put_in(connection, [entry])[0] for _ in range(2)]
+    connection.commit()
+    assert (connection.row_factory, connection.text_factory) == (row_factory, text_factory)
+    connection.close()
+    assert [result.success_code for result in results] == ["PUBLISHED", "DEDUPLICATED"]
+    assert results[0].event_id == results[1].event_id
+    assert await store.pending() == {A: 1}
+
+
+async def test_a_connection_whose_commit_does_nothing_needs_a_transaction(store):
+    class Autocommit(sqlite3.Connection):
+        autocommit = True  # as Python 3.12 has it
+
+    router = EventRouter(store)
+    connection = sqlite3.connect(store.path, factory=Autocommit)
+    with pytest.raises(ConflictError, match="BEGIN IMMEDIATE"):
+        router.put_in(connection, [order(n=1)])
+    connection.execute("BEGIN IMMEDIATE")
+    [result] = router.put_in(connection, [order(n=1)])
+    connection.execute("COMMIT")
+    connection.close()
+    assert result.success_code == "PUBLISHED"
+    assert (await store.ledger()).events == 1
+
+
 async def test_the_transaction_has_to_be_on_the_file_of_the_store(store, tmp_path):
     for path in (":memory:", tmp_path / "other.db"):
         connection = sqlite3.connect(path)
@@ -867,6 +907,8 @@ async def test_the_transaction_has_to_be_on_the_file_of_the_store(store, tmp_pat
         connection.close()
     connection = sqlite3.connect(tmp_path / "new.db")
     connection.execute("CREATE TABLE x(y)")
+    with pytest.raises(ConflictError, match=r"and the store is .*not_there\.db"):
+        EventRouter(SqliteStore(tmp_path / "not_there.db")).put_in(connection, [order(n=1)])
     with pytest.raises(StoreError, match="no such table"):
         EventRouter(SqliteStore(tmp_path / "new.db")).put_in(connection, [order(n=1)])
     connection.close()
