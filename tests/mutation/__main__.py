@@ -1,0 +1,126 @@
+"""Plant each fault in a copy of the tree, and see that its tests fail; before that, that they pass without any.
+
+Exit code 1 says that a fault was not found, or that a test fails without one.
+"""
+
+# ruff: noqa: T201 - a script, which prints
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from tests.mutation.faults import FAULTS
+from tests.mutation.planting import Fault
+
+ROOT: Final = Path(__file__).parents[2]
+_PARTS: Final = ("eventrouter", "tests", "examples", "docs", "pyproject.toml")
+_PASSED, _FAILED = 0, 1  # exit codes of pytest; all others mean that it could not run the tests
+_PATIENCE: Final = 900
+
+
+class Run(NamedTuple):
+    """What became of some tests."""
+
+    code: int
+    seconds: float
+    failure: str
+    output: str
+
+
+def copy_tree(to: Path) -> Path:
+    """Copy what tests need."""
+    for part in _PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, to / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, to / part)
+    return to
+
+
+def run_tests(tree: Path, tests: tuple[str, ...], *options: str) -> Run:
+    """Run tests in a copy of the tree."""
+    begin = time.monotonic()
+    # What hypothesis draws is fixed, so that whether a fault is found does not depend on luck.
+    profile = ("-p", "no:cacheprovider", "--hypothesis-seed=0", "--timeout=120", *options)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", *profile, *(f"tests/{test}" for test in tests)],
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=_PATIENCE,
+        check=False,
+    )
+    output = done.stdout + done.stderr
+    lines = [line for line in output.splitlines() if line.startswith(("FAILED ", "+++ Timeout", "+"))]
+    failure = lines[0].removeprefix("FAILED tests/").partition(" - ")[0] if lines else ""
+    return Run(done.returncode, time.monotonic() - begin, failure, output)
+
+
+def plant_and_run(fault: Fault) -> Run:
+    """Plant a fault, and run its tests."""
+    with tempfile.TemporaryDirectory() as directory:
+        tree = copy_tree(Path(directory))
+        fault.plant(tree)
+        return run_tests(tree, fault.tests)
+
+
+def is_clean(faults: list[Fault]) -> bool:
+    """Say whether the tests of all faults pass when there is none, and test the copy and not what is installed."""
+    tests = tuple(sorted({test for fault in faults for test in fault.tests}))
+    with tempfile.TemporaryDirectory() as directory:
+        tree = copy_tree(Path(directory))
+        (tree / "tests" / "test_place.py").write_text(
+            f"import eventrouter\n\n\ndef test_it_is_the_copy():\n    assert eventrouter.__file__.startswith({str(tree)!r})\n"
+        )
+        run = run_tests(tree, ("test_place.py", *tests))
+    print(
+        f"{'pass' if run.code == _PASSED else 'FAIL':8} {run.seconds:5.0f} s  all tests below, without a fault",
+        flush=True,
+    )
+    if run.code != _PASSED:
+        print(run.output)
+    return run.code == _PASSED
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do it, and print a table."""
+    parser = argparse.ArgumentParser("python -m tests.mutation", description=__doc__)
+    parser.add_argument("word", nargs="?", default="", help="only faults with this in their names or areas")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="how many copies at once")
+    options = parser.parse_args(arguments)
+    chosen = [
+        (area, fault)
+        for area, faults in FAULTS.items()
+        for fault in faults
+        if options.word in fault.name or options.word == area
+    ]
+    if not chosen:
+        parser.error(f"no fault has {options.word!r} in its name")
+    for _, fault in chosen:
+        fault.place(ROOT)
+    clean = is_clean([fault for _, fault in chosen])
+    missed = 0
+    with ThreadPoolExecutor(options.jobs) as pool:
+        for (area, fault), run in zip(chosen, pool.map(plant_and_run, [fault for _, fault in chosen]), strict=True):
+            verdict = {_PASSED: "MISSED", _FAILED: "caught"}.get(run.code, f"code {run.code}")
+            missed += run.code != _FAILED
+            print(f"{verdict:8} {run.seconds:5.0f} s  {area:9} {fault.name}  [{run.failure}]", flush=True)
+            if run.code not in (_PASSED, _FAILED):
+                print(run.output)
+    print(f"{len(chosen) - missed} of {len(chosen)} planted faults caught")
+    return int(missed > 0 or not clean)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
