@@ -4,10 +4,14 @@ import random
 from collections import Counter
 from itertools import islice
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import generators, oracle
+
+#: Nothing of the package runs here.
+pytestmark = pytest.mark.no_cover
 
 # One stem for each message of the reference.
 MESSAGES = (
