@@ -112,6 +112,7 @@ class Account:
             "ended",
             subscription=str(observation.delivery.subscription),
             id=observation.event_id,
+            attempt=observation.delivery.attempt,
             well=observation.step == "INVOCATION_SUCCESS",
         )
 

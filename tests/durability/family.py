@@ -109,7 +109,8 @@ def violations(lines: list[dict], *, in_order: bool = True) -> list[str]:
     Args:
         lines: The account.
         in_order: Whether groups must have come in order, and attempts in theirs, as they do unless clocks differ: a
-            process whose clock is ahead takes over what another one has leased, and perhaps has not begun.
+            process whose clock is ahead takes over what another one has leased, and perhaps has not begun. That attempt
+            may then come late, once, and has a lower number than the one that took its place.
     """
     left = [line for line in lines if line["kind"] == "left"][-1]
     return [
@@ -178,29 +179,36 @@ def _of_events(lines, left):
 
 def _of_attempts(lines, *, in_order):
     """Each attempt has a higher number than those before it, also after a restart, and there are not too many."""
-    last = {}
+    last, numbers, late = {}, defaultdict(set), set()
     for line in lines:
         if line["kind"] == "handled":
-            key = line["subscription"], line["id"]
-            if in_order and line["attempt"] <= last.get(key, 0):
-                yield f"attempt {line['attempt']} of {key} came after attempt {last[key]}"
-            if line["attempt"] > RETRIES + 1 and key[0] != GRAVEYARD:
-                yield f"{key} came to attempt {line['attempt']}"
-            last[key] = line["attempt"]
+            key, attempt = (line["subscription"], line["id"]), line["attempt"]
+            if attempt in numbers[key]:
+                yield f"attempt {attempt} of {key} came twice"
+            elif attempt < last.get(key, 0):
+                if in_order or key in late:
+                    yield f"attempt {attempt} of {key} came after attempt {last[key]}"
+                late.add(key)
+            if attempt > RETRIES + 1 and key[0] != GRAVEYARD:
+                yield f"{key} came to attempt {attempt}"
+            numbers[key].add(attempt)
+            last[key] = max(attempt, last.get(key, 0))
 
 
 def _of_ends(lines, *, in_order):
     """A delivery ends once, and never comes again after somebody was told of its end.
 
-    Where clocks differ, whoever had it before may still begin with it: once more, which `clock_jump` counts.
+    Where clocks differ, whoever had it before may still begin with its attempt, which is an earlier one.
     """
-    ended = set()
+    ended = {}
     for line in lines:
         key = line.get("subscription"), line.get("id")
-        if key in ended and (in_order or line["kind"] != "handled"):
-            yield f"{key} was {line['kind']} after it had ended"
-        if line["kind"] == "ended":
-            ended.add(key)
+        if key in ended:
+            is_late = line["kind"] == "handled" and line["attempt"] < ended[key]
+            if in_order or not is_late:
+                yield f"{key} was {line['kind']} after it had ended"
+        elif line["kind"] == "ended":
+            ended[key] = line["attempt"]
 
 
 def _of_letters(left):
