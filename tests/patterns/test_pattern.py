@@ -226,3 +226,21 @@ def test_the_document_and_the_sub_rules_are_there_to_be_looked_at():
     branches = (Fields((("b", Alternatives((Exists(expected=False),))),)), Fields((("a", Alternatives((two,))),)))
     assert pattern.document == Fields((("a", Alternatives((one,))), ("$or", AnyOf(branches))))
     assert pattern.sub_rules == ({"a": (one,), "b": (Exists(expected=False),)}, {"a": (two,)})
+
+
+@pytest.mark.parametrize(
+    ("wildcard", "value", "expected"),
+    [
+        ("*a*b*", "aba", True),  # the last a has no b behind it
+        ("a*b*c", "abbc", True),
+        ("ab*ba", "aba", False),  # the beginning and the end do not share the b
+        ("ab*ba", "abba", True),
+        ("ab*b*ba", "abba", False),
+        ("ab*b*ba", "abbba", True),
+    ],
+)
+def test_each_part_of_a_wildcard_takes_the_first_place_and_shares_none(wildcard, value, expected):
+    pattern = {"x": [{"wildcard": wildcard}]}
+
+    assert Pattern.parse(pattern).matches({"x": value}) is expected
+    assert oracle.decide(oracle.compile_pattern(pattern), oracle.flatten({"x": value})) is expected
