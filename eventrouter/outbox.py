@@ -39,8 +39,8 @@ class Outbox:
 
         They are there once the caller commits, together with all else that the transaction writes; if it is rolled
         back, they never were. Whichever process has the router running delivers them, within 0.1 s. This router need
-        not run, and any thread may call this. No backlog limit holds, nor does `max_size`, and observers are not told of
-        the acceptance.
+        not run, and any thread may call this. No backlog limit holds, nor does `max_size`, and observers are not told
+        of the acceptance.
 
         Args:
             connection: To the same file, in a transaction, or one is begun. It is left open. `BEGIN IMMEDIATE` spares

@@ -14,6 +14,7 @@ from anyio.lowlevel import current_token
 
 from eventrouter.errors import StoreError
 from eventrouter.records import Subscription
+from eventrouter.stores._sqlite_batch import Batch
 from eventrouter.stores._sqlite_deliveries import DeliveryBatch
 from eventrouter.stores._sqlite_schema import Synchronous, connect, explained, primary_code
 from eventrouter.stores._sqlite_worker import Job, Worker, call_soon_from_thread

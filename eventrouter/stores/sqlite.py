@@ -31,6 +31,7 @@ from eventrouter.records import (
 )
 from eventrouter.stores import _sqlite_reads as reads
 from eventrouter.stores._sqlite_batch import Batch, encoded
+from eventrouter.stores._sqlite_deliveries import DeliveryBatch
 from eventrouter.stores._sqlite_idempotency import SqliteIdempotencyStore
 from eventrouter.stores._sqlite_schema import Synchronous, explaining
 from eventrouter.stores._sqlite_worker import Reader
@@ -193,7 +194,7 @@ class SqliteStore:
         token = self._owner << 32 | next(self._leases) & 0xFFFF_FFFF
         leased: list[Delivery] = []
 
-        def lease(batch: Batch) -> Sequence[Delivery]:
+        def lease(batch: DeliveryBatch) -> Sequence[Delivery]:
             leased[:] = batch.lease(
                 subscription, limit, now=now, until=until, token=token, maximum_concurrency=maximum_concurrency
             )
