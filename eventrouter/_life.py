@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from typing import Final, Self
@@ -14,7 +13,7 @@ from typing import Final, Self
 import anyio
 
 from eventrouter._host import Host
-from eventrouter._loops import loop_finder
+from eventrouter._loops import OfOneLoop
 from eventrouter._scheduler import Scheduler
 from eventrouter.abc import Store
 from eventrouter.delivery._dispatcher import Dispatcher
@@ -28,7 +27,7 @@ logger = logging.getLogger("eventrouter")
 _REPORT_GRACE: Final = 5.0
 
 
-class Life(anyio.AsyncContextManagerMixin):
+class Life(OfOneLoop, anyio.AsyncContextManagerMixin):
     """What a router does as it is entered and left, and refuses before, after and elsewhere."""
 
     drain_timeout: timedelta
@@ -39,11 +38,7 @@ class Life(anyio.AsyncContextManagerMixin):
     def __init__(self) -> None:
         super().__init__()
         self.closing_report: Ledger | None = None
-        self._is_entered = False
         self._is_open = False
-        self._find_loop: Callable[[], object] = object  # gives the event loop that the caller is in
-        self._loop: object = None  # that it runs in
-        self._thread = 0
         self._host: Host | None = None
 
     async def start(self) -> None:
@@ -98,10 +93,7 @@ class Life(anyio.AsyncContextManagerMixin):
 
     @asynccontextmanager
     async def _opened(self) -> AsyncGenerator[None]:
-        self._is_entered = True
-        self._find_loop = loop_finder()
-        self._loop = self._find_loop()
-        self._thread = threading.get_ident()
+        self._enter_loop()
         error: Exception | None = None
         try:
             async with self._surroundings(), self._dispatcher.running():
@@ -187,31 +179,9 @@ class Life(anyio.AsyncContextManagerMixin):
                 "The router has ended by a failure, which is in the log."
             ) from self._dispatcher.failure
 
-    def _refuse_elsewhere(self) -> None:
-        """Raise `BusClosedError` when the router runs in another event loop than the caller, or than none."""
-        if not self._is_entered:
-            return
-        try:
-            is_here = self._find_loop() is self._loop
-        except RuntimeError:  # in a loop of the other kind; or outside of any task: in a callback of the loop perhaps
-            is_here = threading.get_ident() == self._thread and not _is_in_a_task()
-        if not is_here:
-            raise BusClosedError(
-                "The router runs in another event loop, and belongs to that. Enter it in this one instead; or if it is "
-                "one of another thread, call it there, with anyio.from_thread.run(...)."
-            )
-
     def _refuse_to_wait_for_itself(self, method: str) -> None:
         delivery = current_delivery()
         if delivery is not None and self._dispatcher.is_attempting(delivery):
             raise ConflictError(
                 f"{method}() in a handler would wait for the handler itself; call it in a task outside of all handlers."
             )
-
-
-def _is_in_a_task() -> bool:
-    try:
-        anyio.get_current_task()
-    except RuntimeError:
-        return False
-    return True

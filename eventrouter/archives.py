@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,6 +13,7 @@ import anyio
 import anyio.lowlevel
 import msgspec
 
+from eventrouter._loops import OfOneLoop
 from eventrouter.abc import Clock, Store
 from eventrouter.buses import DEFAULT_BUS
 from eventrouter.delivery._backlogs import count_deliveries
@@ -67,19 +68,26 @@ class Replay:
     event_last_replayed_time: datetime | None = None
     reason: str = ""
     _scope: anyio.CancelScope = field(default_factory=anyio.CancelScope, repr=False)
+    _check: Callable[[], object] = field(default=object, repr=False)
 
     def cancel(self) -> None:
-        """End it before the next events: what is replayed stays so. It is `CANCELLING` until it is `CANCELLED`."""
+        """End it before the next events: what is replayed stays so. It is `CANCELLING` until it is `CANCELLED`.
+
+        Raises:
+            BusClosedError: The router runs in another event loop.
+        """
+        self._check()
         if self.state == "RUNNING":
             self.state = "CANCELLING"
             self._scope.cancel()
 
 
-class Archives(ABC):
+class Archives(OfOneLoop, ABC):
     """What a router can do about archives (EventBridge user guide, "Archiving and replaying events").
 
     An archive keeps the events of one bus that match its pattern, in the same transaction that accepts them; replayed
-    ones are not kept again. What is kept lives in the store, and outlives the process if that does.
+    ones are not kept again. What is kept lives in the store, and outlives the process if that does. While the router
+    runs, whatever changes or reads one raises `BusClosedError` in another event loop, or in a thread.
     """
 
     _clock: Clock
@@ -127,6 +135,7 @@ class Archives(ABC):
             NotFoundError: There is no such bus.
             ConflictError: The archive is one of another bus.
         """
+        self._refuse_elsewhere()
         rules = self._rules(event_bus_name)
         pattern = event_pattern if event_pattern is not None else _EVERYTHING
         parsed = pattern if isinstance(pattern, Pattern) else Pattern.parse(pattern)
@@ -142,6 +151,7 @@ class Archives(ABC):
         Raises:
             NotFoundError: There is no such archive.
         """
+        self._refuse_elsewhere()
         self._rules(self.get_archive(name).event_bus_name).remove_archive(name)
         del self._archive_buses[name]
 
@@ -159,6 +169,7 @@ class Archives(ABC):
 
     async def archive_statistics(self) -> Mapping[str, ArchiveStatistics]:
         """Say what each archive of the store holds, also those that are not declared (any more)."""
+        self._refuse_elsewhere()
         return await self._store.archives()
 
     async def archived_events(
@@ -176,12 +187,14 @@ class Archives(ABC):
         Raises:
             InvalidRuleError: The range is not usable.
         """
+        self._refuse_elsewhere()
         check_range(start, end)
         now = self._dispatcher.clock.now()
         return list(await self._store.archived(archive, start=start, end=end, now=now, after=after, limit=limit))
 
     async def purge_archive(self, name: str) -> int:
         """Remove all events from an archive, and count them. Interrupted, it has removed the oldest."""
+        self._refuse_elsewhere()
         purged = 0
         while removed := await self._store.purge_archive(name, limit=1_000):
             purged += removed
@@ -275,7 +288,9 @@ class Archives(ABC):
         if name in self._replays:
             raise ConflictError(f"Replay {name} goes on; wait for it, or cancel it.")
         chosen = None if rules is None else tuple(rules)
-        replay = Replay(name, archive, start, end, chosen, self._clock.now(), position=after)
+        replay = Replay(
+            name, archive, start, end, chosen, self._clock.now(), position=after, _check=self._refuse_elsewhere
+        )
         self._replays[name] = replay
         try:
             with replay._scope:  # noqa: SLF001 - its own, for `cancel`

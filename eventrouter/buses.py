@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar, Unpack
 
+from eventrouter._loops import OfOneLoop
 from eventrouter.abc import Target, TargetOptions
 from eventrouter.errors import ConflictError, InvalidEventError, InvalidRuleError, NotFoundError
 from eventrouter.event import Event
@@ -31,11 +32,12 @@ class MakesTarget(ABC):
         """Give a target that invokes it."""
 
 
-class EventBuses(ABC):
+class EventBuses(OfOneLoop, ABC):
     """Buses, their rules, and the targets of those.
 
     Everything is checked when it is declared. A change is complete when its method returns, and changes nothing when it
-    raises; events are routed by the rules of the moment they are accepted in.
+    raises; events are routed by the rules of the moment they are accepted in. While the router runs, whatever changes
+    something raises `BusClosedError` in another event loop, or in a thread; looking at it is everybody's.
     """
 
     def __init__(self) -> None:
@@ -46,10 +48,6 @@ class EventBuses(ABC):
     @abstractmethod
     def _check_target(self, target: Target) -> None:
         """Raise `InvalidRuleError` when a router cannot have this target."""
-
-    @abstractmethod
-    def _refuse_elsewhere(self) -> None:
-        """Raise `BusClosedError` when the router runs in another event loop."""
 
     @abstractmethod
     def _target_was_put(self, subscription: Subscription, target: Target) -> None:
@@ -70,6 +68,7 @@ class EventBuses(ABC):
             InvalidRuleError: The name is not 1 to 256 of letters, digits and `. - _`.
             ConflictError: There is one of that name.
         """
+        self._refuse_elsewhere()
         check_name("event bus name", name, maximum=256)
         if name in self._buses:
             raise ConflictError(f"Event bus {name} already exists.")
@@ -82,6 +81,7 @@ class EventBuses(ABC):
             NotFoundError: There is no such bus.
             ConflictError: It is the default bus, or has rules or archives.
         """
+        self._refuse_elsewhere()
         if name == DEFAULT_BUS:
             raise ConflictError("Cannot delete event bus default.")
         if list(self._rules(name)):
@@ -114,6 +114,7 @@ class EventBuses(ABC):
                 has changed.
             NotFoundError: There is no such bus.
         """
+        self._refuse_elsewhere()
         self._rules(event_bus_name)
         parsed = policy if isinstance(policy, Policy) else Policy.parse(policy)
         if not parsed.covers("events:PutEvents", event_bus_name):
@@ -129,6 +130,7 @@ class EventBuses(ABC):
         Raises:
             NotFoundError: There is no such bus, or it has no policy.
         """
+        self._refuse_elsewhere()
         if self.get_policy(event_bus_name=event_bus_name) is None:
             raise NotFoundError(f"Event bus {event_bus_name} has no policy.")
         del self._policies[event_bus_name]
@@ -169,6 +171,7 @@ class EventBuses(ABC):
                 changed.
             NotFoundError: There is no such bus.
         """
+        self._refuse_elsewhere()
         rules = self._rules(event_bus_name)
         pattern = event_pattern if isinstance(event_pattern, Pattern | None) else Pattern.parse(event_pattern)
         expression = (
@@ -186,16 +189,19 @@ class EventBuses(ABC):
             NotFoundError: There is no such bus or rule.
             ConflictError: It still has targets.
         """
+        self._refuse_elsewhere()
         self._rules(event_bus_name).remove(name)
         self._rule_was_changed(event_bus_name, name)
 
     def enable_rule(self, name: str, *, event_bus_name: str = DEFAULT_BUS) -> None:
         """Let a rule match and fire again, from now on. Raises `NotFoundError` when there is no such bus or rule."""
+        self._refuse_elsewhere()
         self._rules(event_bus_name).set_state(name, "ENABLED")
         self._rule_was_changed(event_bus_name, name)
 
     def disable_rule(self, name: str, *, event_bus_name: str = DEFAULT_BUS) -> None:
         """Let a rule match nothing and not fire; deliveries go on. Raises `NotFoundError` likewise."""
+        self._refuse_elsewhere()
         self._rules(event_bus_name).set_state(name, "DISABLED")
         self._rule_was_changed(event_bus_name, name)
 

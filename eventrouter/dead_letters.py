@@ -12,6 +12,7 @@ from typing import Final, Unpack
 import anyio.lowlevel
 import msgspec
 
+from eventrouter._loops import OfOneLoop
 from eventrouter.abc import Clock, Store
 from eventrouter.delivery._dispatcher import Dispatcher
 from eventrouter.delivery.dead_letters import (
@@ -30,7 +31,7 @@ REDRIVE_RATE: Final = 500.0  # letters a second (SQS, `StartMessageMoveTask`)
 _PAGE: Final = 1_000  # letters that are in memory at once
 
 
-class DeadLetters(ABC):
+class DeadLetters(OfOneLoop, ABC):
     """What a router can do about dead letters.
 
     Methods take criteria by keyword, and mean the letters that meet all of them, or all letters without any; see
@@ -50,10 +51,6 @@ class DeadLetters(ABC):
     @abstractmethod
     def _is_declared(self, subscription: Subscription) -> bool:
         """Say whether there is such a target now."""
-
-    @abstractmethod
-    def _refuse_elsewhere(self) -> None:
-        """Raise `BusClosedError` when the router runs in another event loop."""
 
     @abstractmethod
     def _refuse_when_closed(self) -> None:
@@ -176,7 +173,7 @@ class DeadLetters(ABC):
             if wanted.queue is None or other.queue in {None, wanted.queue}:
                 name = "all queues" if other.queue is None else f"queue {other.queue}"
                 raise ConflictError(f"A redrive of {name} goes on; wait for it, or cancel it.")
-        redrive = Redrive(rate, canary, wanted.queue, self._clock.now())
+        redrive = Redrive(rate, canary, wanted.queue, self._clock.now(), _check=self._refuse_elsewhere)
         self._redrives.append(redrive)
         try:
             with redrive._scope:  # noqa: SLF001 - its own, for `cancel`

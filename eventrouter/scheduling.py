@@ -102,7 +102,8 @@ class Schedules(EventBuses):
 
     They fire while the router runs, each occurrence once, however many processes share the store: an occurrence is
     remembered there in the transaction that accepts its event. All may be changed at any time. A schedule whose
-    expression, time zone or start is changed begins anew; any other change goes on from where it was.
+    expression, time zone or start is changed begins anew; any other change goes on from where it was. While the router
+    runs, changes raise `BusClosedError` in another event loop, or in a thread.
     """
 
     account: str
@@ -200,6 +201,7 @@ class Schedules(EventBuses):
         Raises:
             NotFoundError: There is no such group; nothing has changed.
         """
+        self._refuse_elsewhere()
         if schedule.group not in self._schedule_groups:
             raise NotFoundError(f"Schedule group {schedule.group} does not exist.")
         old = self._schedules.get((schedule.group, schedule.name))
@@ -217,6 +219,7 @@ class Schedules(EventBuses):
         Raises:
             NotFoundError: There is no such schedule.
         """
+        self._refuse_elsewhere()
         self._drop(self.get_schedule(name, group=group), forget=True)
 
     def get_schedule(self, name: str, *, group: str = DEFAULT_GROUP) -> Schedule:
@@ -245,6 +248,7 @@ class Schedules(EventBuses):
             InvalidRuleError: The name is not 1 to 64 of letters, digits and `. - _`.
             ConflictError: There is one of that name.
         """
+        self._refuse_elsewhere()
         check_name("schedule group name", name)
         if name in self._schedule_groups:
             raise ConflictError(f"Schedule group {name} already exists.")
@@ -257,6 +261,7 @@ class Schedules(EventBuses):
             NotFoundError: There is no such group.
             ConflictError: It is the default group.
         """
+        self._refuse_elsewhere()
         if name == DEFAULT_GROUP:
             raise ConflictError("The default schedule group cannot be deleted.")
         if name not in self._schedule_groups:

@@ -3,13 +3,16 @@
 import asyncio
 import contextvars
 import threading
+from dataclasses import replace
+from datetime import timedelta
 
 import anyio
 import anyio.from_thread
 import anyio.to_thread
+import pydantic
 import pytest
 
-from eventrouter import BusClosedError, ConflictError
+from eventrouter import BusClosedError, ConflictError, EventRouter, RetryPolicy, Schedule, ScheduleExpression
 from tests.support import Scripted, make_event, make_router, order
 from tests.virtual_time import real_time_backends
 
@@ -130,39 +133,100 @@ async def test_what_goes_wrong_as_a_router_closes_is_said_by_aclose():
 # -- one event loop ------------------------------------------------------------------------------------------------
 
 
+class Model(pydantic.BaseModel):
+    """A detail."""
+
+
+async def handle(*arguments):
+    """Do nothing."""
+
+
+SCHEDULE = Schedule(name="s", schedule_expression=ScheduleExpression.parse("rate(1 day)"), target=Scripted(id="s"))
+
+
+def calls_of_the_loop(router):
+    """Give a call of each method that only the router's event loop may call."""
+    return {
+        "put_events": lambda: router.put_events([order()]),
+        "forward_events": lambda: router.forward_events([make_event()]),
+        "start": router.start,
+        "aclose": router.aclose,
+        "settle_down": router.settle_down,
+        "ledger": router.ledger,
+        "statistics": router.statistics,
+        "dead_letters": router.dead_letters,
+        "group_dead_letters": router.group_dead_letters,
+        "edit_dead_letter": lambda: router.edit_dead_letter(1, detail={}),
+        "purge_dead_letters": router.purge_dead_letters,
+        "redrive": router.redrive,
+        "pause_target": lambda: router.pause_target("r", "t"),
+        "resume_target": lambda: router.resume_target("r", "t"),
+        "add_event_bus": lambda: router.add_event_bus("b"),
+        "remove_event_bus": lambda: router.remove_event_bus("b"),
+        "put_policy": lambda: router.put_policy({}),
+        "remove_policy": router.remove_policy,
+        "put_rule": lambda: router.put_rule("r", {"source": ["a"]}),
+        "remove_rule": lambda: router.remove_rule("r"),
+        "enable_rule": lambda: router.enable_rule("r"),
+        "disable_rule": lambda: router.disable_rule("r"),
+        "put_targets": lambda: router.put_targets("r", [Scripted(id="u")]),
+        "remove_targets": lambda: router.remove_targets("r", ["t"]),
+        "rule": lambda: router.rule({"source": ["a"]})(handle),
+        "on": lambda: router.on(Model)(handle),
+        "put_archive": lambda: router.put_archive("a"),
+        "remove_archive": lambda: router.remove_archive("a"),
+        "archive_statistics": router.archive_statistics,
+        "archived_events": lambda: router.archived_events("a"),
+        "purge_archive": lambda: router.purge_archive("a"),
+        "dry_run": lambda: router.dry_run("a", {}, event_bus_name="default"),
+        "replay": lambda: router.replay("a", name="n"),
+        "create_queue": lambda: router.create_queue("q"),
+        "set_queue_attributes": lambda: router.set_queue_attributes("q"),
+        "remove_queue": lambda: router.remove_queue("q"),
+        "function": lambda: router.function("f")(handle),
+        "invoke": lambda: router.invoke("f", {}),
+        "event_source_mapping": lambda: router.event_source_mapping("q", "f"),
+        "remove_event_source_mapping": lambda: router.remove_event_source_mapping("m"),
+        "pipe": lambda: router.pipe("p", "q", "f"),
+        "remove_function": lambda: router.remove_function("f"),
+        "put_schedule": lambda: router.put_schedule(SCHEDULE),
+        "schedule": lambda: router.schedule("rate(1 day)")(handle),
+        "remove_schedule": lambda: router.remove_schedule("s"),
+        "enable_schedule": lambda: router.enable_schedule("present"),
+        "disable_schedule": lambda: router.disable_schedule("present"),
+        "add_schedule_group": lambda: router.add_schedule_group("g"),
+        "remove_schedule_group": lambda: router.remove_schedule_group("g"),
+    }
+
+
+#: They look at what is declared, and change nothing; `put_in` is for any thread.
+CALLS_OF_ANYBODY = {
+    *("explain", "get_archive", "get_function", "get_policy", "get_schedule", "queue", "put_in"),
+    *("delivery_now", "get_event_source_mapping", "list_event_source_mappings"),
+    *("list_archives", "list_event_buses", "list_functions", "list_queues", "list_rules", "list_schedule_groups"),
+    *("list_schedules", "list_targets", "running_redrives", "running_replays"),
+}
+
+
+def test_each_method_of_a_router_is_its_event_loops_or_anybodys():
+    methods = {name for name in dir(EventRouter) if not name.startswith("_") and callable(getattr(EventRouter, name))}
+    assert methods == calls_of_the_loop(make_router()).keys() | CALLS_OF_ANYBODY
+
+
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_router_says_so_when_another_loop_of_the_same_thread_uses_it(backend):
     """As fixtures and tests with a loop each do: the router is left open in one, and used in the next."""
     router = make_router(Scripted(id="t"), clock=None)
+    router.function("f")(handle)
+    router.put_schedule(replace(SCHEDULE, name="present"))
     loop = asyncio.new_event_loop()
     loop.run_until_complete(router.start())
 
     async def use():
-        calls = [
-            lambda: router.put_events([order()]),
-            lambda: router.forward_events([make_event()]),
-            router.settle_down,
-            router.ledger,
-            router.statistics,
-            router.redrive,
-            router.dead_letters,
-            router.group_dead_letters,
-            router.purge_dead_letters,
-            lambda: router.edit_dead_letter(1, detail={}),
-            router.start,
-            router.aclose,
-        ]
-        for call in calls:
+        for call in calls_of_the_loop(router).values():
             with pytest.raises(BusClosedError, match="another event loop"):
-                await call()
-        for change in (
-            lambda: router.pause_target("r", "t"),
-            lambda: router.resume_target("r", "t"),
-            lambda: router.put_targets("r", [Scripted(id="u")]),
-            lambda: router.remove_targets("r", ["t"]),
-        ):
-            with pytest.raises(BusClosedError, match="another event loop"):
-                change()
+                result = call()
+                await result
 
     anyio.run(use, backend=backend)
     assert [target.id for target in router.list_targets("r")] == ["t"]
@@ -170,6 +234,49 @@ def test_a_router_says_so_when_another_loop_of_the_same_thread_uses_it(backend):
     loop.close()
     anyio.run(router.ledger, backend=backend)  # it is closed, and belongs to nobody
     anyio.run(router.start, backend="asyncio")
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_only_its_event_loop_cancels_what_a_router_does(backend):
+    retry = RetryPolicy(maximum_retry_attempts=0)
+    router = make_router(Scripted(id="t", script=[OSError()] * 2, retry_policy=retry, maximum_backlog=3), clock=None)
+    router.put_archive("a")
+    loop = asyncio.new_event_loop()
+
+    async def begin():
+        await router.start()
+        await router.put_events([order(), order()])
+        await router.settle_down()
+        redrive = asyncio.create_task(router.redrive(rate=0.001))
+        await asyncio.sleep(0)
+        router.pause_target("r", "t")
+        await router.put_events([order()] * 3)
+        replay = asyncio.create_task(router.replay("a", name="n"))
+        await asyncio.sleep(0.01)
+        return redrive, replay
+
+    redrive, replay = loop.run_until_complete(begin())
+    running = [*router.running_redrives(), *router.running_replays()]
+
+    async def cancel():
+        for one in running:
+            with pytest.raises(BusClosedError, match="another event loop"):
+                one.cancel()
+
+    anyio.run(cancel, backend=backend)
+    assert [one.state for one in running] == ["RUNNING", "RUNNING"]
+
+    async def end():
+        for one in running:
+            one.cancel()
+        await redrive
+        await replay
+        router.drain_timeout = timedelta(0)
+        await router.aclose()
+
+    loop.run_until_complete(end())
+    loop.close()
+    assert [one.state for one in running] == ["CANCELLED", "CANCELLED"]
 
 
 @pytest.mark.parametrize("anyio_backend", real_time_backends(), ids=lambda backend: backend[0])

@@ -51,6 +51,7 @@ class Redrive:
     gone: int = 0
     reason: str = ""
     _scope: anyio.CancelScope = field(default_factory=anyio.CancelScope, repr=False)
+    _check: Callable[[], object] = field(default=object, repr=False)
 
     @property
     def left(self) -> int:
@@ -63,7 +64,12 @@ class Redrive:
         return self.state not in {"RUNNING", "CANCELLING"}
 
     def cancel(self) -> None:
-        """End it before the next letters: what is redriven stays so. It is `CANCELLING` until it is `CANCELLED`."""
+        """End it before the next letters: what is redriven stays so. It is `CANCELLING` until it is `CANCELLED`.
+
+        Raises:
+            BusClosedError: The router runs in another event loop.
+        """
+        self._check()
         if self.state == "RUNNING":
             self.state = "CANCELLING"
             self._scope.cancel()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Unpack
 
+from eventrouter._loops import OfOneLoop
 from eventrouter.abc import Clock, DeadLetterQueue, Store, Target
 from eventrouter.delivery._backlogs import count_deliveries
 from eventrouter.delivery._dispatcher import Dispatcher
@@ -16,8 +16,12 @@ from eventrouter.queues._queue import Queue
 from eventrouter.records import Accepted, Counts, Ledger, QueueCounts, Subscription
 
 
-class Queues(ABC):
-    """What a router can do about queues. All of it also works while the router is not running."""
+class Queues(OfOneLoop):
+    """What a router can do about queues.
+
+    All of it also works while the router is not running. While it runs, what changes a queue raises `BusClosedError` in
+    another event loop, or in a thread.
+    """
 
     account: str
     region: str
@@ -27,10 +31,6 @@ class Queues(ABC):
     def __init__(self) -> None:
         super().__init__()
         self._queues: dict[str, Queue] = {}
-
-    @abstractmethod
-    def _refuse_elsewhere(self) -> None:
-        """Raise `BusClosedError` when the router runs in another event loop."""
 
     def create_queue(self, name: str, **attributes: Unpack[QueueOptions]) -> Queue:
         """Declare a queue (SQS, `CreateQueue`). What the store holds for it from before is in it.
@@ -47,6 +47,7 @@ class Queues(ABC):
             QueueError: The name or an attribute is not usable; nothing was declared.
             NotFoundError: The redrive policy names a queue that is not declared; declare that one first.
         """
+        self._refuse_elsewhere()
         wanted = QueueAttributes(name=name, **attributes)
         existing = self._queues.get(name)
         if existing is not None:
@@ -82,6 +83,7 @@ class Queues(ABC):
             NotFoundError: There is no such queue, or not the one that the redrive policy names; nothing has changed.
             QueueError: An attribute is not usable; nothing has changed.
         """
+        self._refuse_elsewhere()
         queue = self.queue(name)
         changed = replace(queue.attributes, **attributes)
         self._check_redrive_policy(changed)
@@ -96,6 +98,7 @@ class Queues(ABC):
             NotFoundError: There is no such queue.
             ConflictError: It is the dead-letter queue of another.
         """
+        self._refuse_elsewhere()
         queue = self.queue(name)
         for other in self._queues.values():
             policy = other.attributes.redrive_policy
