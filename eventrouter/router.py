@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -15,6 +15,7 @@ import msgspec
 
 from eventrouter._ids import new_ids
 from eventrouter._life import Life
+from eventrouter._room import make_room
 from eventrouter._scheduler import Scheduler
 from eventrouter.abc import Clock, Observer, Store, SystemClock, Target, Tracing
 from eventrouter.admission import Admission, PutResult, check_is_list, results_of
@@ -25,7 +26,7 @@ from eventrouter.delivery._backlogs import count_deliveries
 from eventrouter.delivery._dispatcher import Dispatcher
 from eventrouter.delivery._receivers import LastResort
 from eventrouter.destinations import Aftermath, Subscribers, returned_entries
-from eventrouter.errors import ConflictError, InvalidRuleError, NotFoundError, StoreError
+from eventrouter.errors import InvalidRuleError, NotFoundError, StoreError
 from eventrouter.event import Event, EventEntry
 from eventrouter.mappings._router import EventSourceMappings
 from eventrouter.observability import Statistics
@@ -253,7 +254,7 @@ class EventRouter(Life, EventSourceMappings, Schedules, DeadLetters, Archives, O
         counts = count_deliveries(accepted)
         reserved = self._dispatcher.reserve_room(counts)
         if reserved is None:
-            admitted = await self._make_room(admitted, counts)
+            admitted = await make_room(self._dispatcher, admitted, counts, patience=self.put_timeout)
             accepted = [item for item in admitted if isinstance(item, Accepted)]
             counts = count_deliveries(accepted)
             reserved = self._dispatcher.reserve(counts)  # behind whom they came, they were let in
@@ -277,30 +278,6 @@ class EventRouter(Life, EventSourceMappings, Schedules, DeadLetters, Archives, O
                 if earlier is None:
                     self._dispatcher.observers.ingested(item)
         return results_of(admitted, duplicates)
-
-    async def _make_room(
-        self,
-        admitted: Sequence[Accepted | PutResult],
-        counts: Mapping[Subscription, int],
-    ) -> Sequence[Accepted | PutResult]:
-        """Wait for those that let publishers wait; then leave out, or refuse, what there is no room for."""
-        dispatcher = self._dispatcher
-        hopeless: dict[Subscription, str] = {}  # with the reason not to wait
-        with anyio.move_on_after(self.put_timeout.total_seconds()):
-            # For one at a time, and holding no room meanwhile: others might need it, who wait for nothing else.
-            full = [key for key in counts if not dispatcher.has_room(key) or dispatcher.is_waited_for(key)]
-            while waited_for := [key for key in full if dispatcher.when_full(key) == "wait" and key not in hopeless]:
-                try:
-                    if not await dispatcher.wait_for_room(waited_for[0]):
-                        break
-                except ConflictError as error:
-                    hopeless[waited_for[0]] = str(error)
-                full = [key for key in counts if not dispatcher.has_room(key)]
-        still_full = {
-            key: hopeless.get(key, f"The backlog of {key} is full.") for key in counts if not dispatcher.has_room(key)
-        }
-        shed = {key for key in still_full if dispatcher.when_full(key) == "shed"}
-        return [item if isinstance(item, PutResult) else _fit(item, still_full, shed) for item in admitted]
 
     # -- what follows from deliveries ----------------------------------------------------------------------------
 
@@ -408,24 +385,6 @@ def _open_store(store: str | Store) -> Store:
     raise InvalidRuleError(
         f"{store!r} is no store", hint="use 'memory://' or 'sqlite:///orders.db', or hand over a Store"
     )
-
-
-def _fit(item: Accepted, full: Mapping[Subscription, str], shed: set[Subscription]) -> Accepted | PutResult:
-    """Leave out of an event those subscriptions that shed it, or refuse it for the sake of another that is full.
-
-    Args:
-        item: The event.
-        full: Those that are full, each with what to say about it.
-        shed: Those of them that shed what is too much.
-    """
-    blocking = [
-        subscription for subscription in item.subscriptions if subscription in full and subscription not in shed
-    ]
-    if blocking:
-        return PutResult(None, "ThrottlingException", full[blocking[0]])
-    kept = tuple(subscription for subscription in item.subscriptions if subscription not in shed)
-    left_out = tuple(subscription for subscription in item.subscriptions if subscription in shed)
-    return msgspec.structs.replace(item, subscriptions=kept, skipped=left_out)
 
 
 def _carrying(trace_header: str | None, entries: Sequence[EventEntry]) -> Sequence[EventEntry]:
