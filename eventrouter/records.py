@@ -163,6 +163,7 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
         group: The event group, if it has one.
         attributes: What goes with the event besides it, as a dead letter's `ERROR_CODE`.
         input: What the target is to receive instead of the event, as JSON text; None for the event itself.
+        is_lapsed: Whether the lease before this one ran out: its process ended, perhaps before the attempt began.
     """
 
     id: int
@@ -177,6 +178,7 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     group: str | None = None
     attributes: Mapping[str, str] = {}
     input: bytes | None = None
+    is_lapsed: bool = False
 
     @property
     def payload(self) -> bytes:

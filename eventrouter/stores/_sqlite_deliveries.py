@@ -79,7 +79,7 @@ class DeliveryBatch(Batch):
             [(token, end, row[1], present, row[0]) for row in rows],
         )
         leased: list[Delivery] = []
-        for id, attempt, at, body, hops, group, info, _ in rows:  # hot
+        for id, attempt, at, body, hops, group, info, earlier in rows:  # hot
             try:
                 event = decode_event(body)
                 known = NOTHING if info is None else decode_info(info)
@@ -99,6 +99,7 @@ class DeliveryBatch(Batch):
                     known.trace_header,
                     group,
                     known.attributes,
+                    is_lapsed=bool(earlier),
                 )
             )
         return leased

@@ -331,10 +331,11 @@ class MemoryStore:
                 if item.at > now:
                     break
                 fresh.popleft()
-                attempts = 1
+                attempts, is_lapsed = 1, False
                 leased[id] = _Entry(id, item, attempts, None, token, until)
             elif later is not None and later[0] <= now:
-                if later[1] in leased and subscription.queue_name is None:  # its lease has run out: it comes alone
+                is_lapsed = later[1] in leased
+                if is_lapsed and subscription.queue_name is None:  # its lease has run out: it comes alone
                     if taken:
                         break
                     limit = 1
@@ -360,6 +361,7 @@ class MemoryStore:
                     item.trace_header,
                     item.group,
                     item.attributes,
+                    is_lapsed=is_lapsed,
                 )
             )
         if taken:

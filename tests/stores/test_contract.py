@@ -199,6 +199,22 @@ async def test_what_was_in_a_lease_that_ran_out_comes_alone(store):
 
     numbers = [[delivery.event.detail["n"] for delivery in batch] for batch in batches]
     assert numbers == [[3, 4], [1], [2], [6], []]
+    assert [[delivery.is_lapsed for delivery in batch] for batch in batches] == [
+        [False] * 2,
+        [True],
+        [True],
+        [False],
+        [],
+    ]
+
+
+async def test_what_was_handed_back_or_is_retried_has_not_lapsed(store):
+    await store.append([accepted(1), accepted(2)])
+    first, second = await lease(store, until=NOON + seconds(5))
+    await store.release([first])
+    await store.settle([RetryAt(second, NOON, "E", "m")])
+
+    assert [delivery.is_lapsed for delivery in await lease(store, now=NOON + seconds(9))] == [False, False]
 
 
 @pytest.mark.parametrize("end", ["expired", "released", "retried", "delivered"])
