@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Final
 
 import anyio
 import typer
@@ -16,6 +16,9 @@ from eventrouter.delivery.dead_letters import DeadLetterCriteria
 dlq = typer.Typer(help="Look into dead letters, deliver them again, or remove them.", no_args_is_help=True)
 archive = typer.Typer(help="Look into archives, try changed rules on them, or replay them.", no_args_is_help=True)
 
+#: The largest number that SQLite, and Python's own iterators, can count to.
+_LARGEST: Final = 2**63 - 1
+
 _Store = Annotated[str, typer.Argument(metavar="STORE", help="Path of a SQLite store, or sqlite:///orders.db.")]
 _Letters = Annotated[
     str,
@@ -23,10 +26,13 @@ _Letters = Annotated[
 ]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 _Rate = Annotated[float, typer.Option(min=0.1, help="At most so many a second.")]
-_Limit = Annotated[int, typer.Option(min=1, help="Print at most so many.")]
+_Limit = Annotated[int, typer.Option(min=1, max=_LARGEST, help="Print at most so many.")]
 _Since = Annotated[str | None, typer.Option(help="Only those given up then or later: 2026-03-01T12:00:00Z.")]
 _Until = Annotated[str | None, typer.Option(help="Only those given up before.")]
-_OfId = Annotated[list[int] | None, typer.Option("--id", help="Only the letter with this id; may be repeated.")]
+_OfId = Annotated[
+    list[int] | None,
+    typer.Option("--id", min=1, max=_LARGEST, help="Only the letter with this id; may be repeated."),
+]
 _OfQueue = Annotated[str | None, typer.Option(help="Only letters in this dead-letter queue.")]
 _OfBus = Annotated[str | None, typer.Option(help="Only letters of this bus.")]
 _OfRule = Annotated[str | None, typer.Option(help="Only letters of rules of this name.")]
@@ -34,6 +40,9 @@ _OfTarget = Annotated[str | None, typer.Option(help="Only letters of targets wit
 _OfCode = Annotated[str | None, typer.Option(help="Only letters with this ERROR_CODE.")]
 _OfFingerprint = Annotated[str | None, typer.Option(help="Only letters with this error, as dlq groups names it.")]
 _OfPattern = Annotated[str | None, typer.Option(help="Only letters whose event matches this event pattern.")]
+_AfterLetter = Annotated[
+    int, typer.Option(min=0, max=_LARGEST, help="Only letters with a greater id: for the next page.")
+]
 _All = Annotated[bool, typer.Option("--all", help="All letters: what to say when no other option chooses any.")]
 _Router = typer.Option(metavar="RULES", help="Rules file, or module:router that code declares.")
 
@@ -50,7 +59,7 @@ def list_dead_letters(
     pattern: _OfPattern = None,
     since: _Since = None,
     until: _Until = None,
-    after: Annotated[int, typer.Option(min=0, help="Only letters with a greater id: for the next page.")] = 0,
+    after: _AfterLetter = 0,
     limit: _Limit = 1_000,
     json: _AsJson = False,
 ) -> None:
@@ -87,7 +96,7 @@ def group_dead_letters(
 @dlq.command("show")
 def show_dead_letter(
     store: _Letters,
-    id: Annotated[int, typer.Argument(min=1, help="The letter's id, as dlq list has it.")],
+    id: Annotated[int, typer.Argument(min=1, max=_LARGEST, help="The letter's id, as dlq list has it.")],
     json: _AsJson = False,
 ) -> None:
     """Print all there is of one dead letter, its event included.
@@ -180,7 +189,9 @@ def _criteria(
 _Archive = Annotated[str, typer.Argument(help="The archive's name, as archive list has it.")]
 _Start = Annotated[str | None, typer.Option(help="Only events whose time is this or later: 2026-03-01T12:00:00Z.")]
 _End = Annotated[str | None, typer.Option(help="Only events whose time is before this.")]
-_After = Annotated[int, typer.Option(min=0, help="Only events with a greater position: for the next page.")]
+_After = Annotated[
+    int, typer.Option(min=0, max=_LARGEST, help="Only events with a greater position: for the next page.")
+]
 _EventPattern = Annotated[str | None, typer.Option(help="Only events that match this event pattern.")]
 
 

@@ -67,6 +67,6 @@ def read_instant(option: str, text: str | None) -> datetime | None:
         return None
     try:
         instant = datetime.fromisoformat(text)
-    except ValueError:
+        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    except (ValueError, OverflowError):  # in UTC it may be before the year 1
         raise InvalidRuleError(f"{option} is {text!r}", hint="write it as 2026-03-01T12:00:00Z") from None
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)

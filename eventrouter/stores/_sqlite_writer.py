@@ -49,6 +49,8 @@ class Writer(Worker[DeliveryBatch]):
         self._max_size = max_size
         self._connection: sqlite3.Connection | None = None
         self._numbers: dict[Subscription, int] = {}
+        self._file = path
+        self._identity: tuple[int, int] | None = None  # of the file that was opened
         self._page_size = 0
         self._batches = 0
         self._version = 0  # of the file, as other connections change it
@@ -60,7 +62,9 @@ class Writer(Worker[DeliveryBatch]):
     def connect(self) -> None:
         """Make the connection, and the file."""
         self._numbers.clear()
+        self._file = self._path.absolute()  # also when the process goes to another directory
         self._connection = connect(self._path, self._synchronous, self._busy_timeout)
+        self._identity = _identity(self._file)
         self._page_size = self._ask("page_size")
         self._version = self._ask("data_version")
 
@@ -80,7 +84,7 @@ class Writer(Worker[DeliveryBatch]):
         """Write a batch in one transaction; if something fails in it, each alone, so that only the culprit fails."""
         if not jobs:
             return
-        error = self._try(jobs)
+        error = self._check_file() or self._try(jobs)
         if error is not None and len(jobs) > 1 and not _is_of_all(error):
             for job in jobs:
                 self._finish(job, self._try([job]))
@@ -90,6 +94,15 @@ class Writer(Worker[DeliveryBatch]):
         self._batches += 1
         if self._batches % _TIDIED == 0:
             self._tidy()
+
+    def _check_file(self) -> StoreError | None:
+        """Say if the file is not there any more: SQLite would go on with one that nobody will ever find again."""
+        if _identity(self._file) == self._identity:
+            return None
+        return StoreError(
+            f"{self._path} was removed or replaced while it was in use",
+            hint="put it back, or restart all processes that use it; what they wrote since is not in the new one",
+        )
 
     def _try(self, jobs: Sequence[Job[DeliveryBatch]]) -> Exception | None:
         connection = self._connection
@@ -148,13 +161,13 @@ class Writer(Worker[DeliveryBatch]):
 
     def _tidy(self) -> None:
         """Give free pages back to the file system, some at a time."""
-        free = self._ask("freelist_count")
-        if free > max(_FREE_PAGES, self._ask("page_count") // 4):
-            try:
+        try:
+            free = self._ask("freelist_count")
+            if free > max(_FREE_PAGES, self._ask("page_count") // 4):
                 # A script, as Python takes one step of a statement that gives no rows, and each step frees one page.
                 self._connection.executescript(f"PRAGMA incremental_vacuum({_GIVEN_BACK})")  # type: ignore[union-attr]
-            except sqlite3.Error:
-                return  # another process writes just now; there is a next time
+        except sqlite3.Error:
+            return  # another process writes just now; there is a next time, and what was committed stays so
 
     # -- what other processes write ------------------------------------------------------------------------------
 
@@ -207,6 +220,16 @@ def answer(given: T | StoreError) -> T:
     return given
 
 
+def _identity(file: Path) -> tuple[int, int] | None:
+    try:
+        status = file.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def _is_of_all(error: Exception) -> bool:
     """Say whether an error would be the same for each operation alone, after as long a wait."""
-    return isinstance(error, sqlite3.Error) and primary_code(error) == sqlite3.SQLITE_BUSY
+    if isinstance(error, sqlite3.Error):
+        return primary_code(error) == sqlite3.SQLITE_BUSY
+    return isinstance(error, StoreError)

@@ -163,10 +163,30 @@ def test_options_choose_letters_of_a_store(path, options, ids):
     assert (code, [item["id"] for item in found]) == (1 if ids else 0, ids)
 
 
-def test_an_instant_that_is_none_is_refused(path):
-    code, output = run("dlq", "list", path, "--since", "yesterday")
+@pytest.mark.parametrize("instant", ["yesterday", "0001-01-01T00:00:00+14:00"])
+def test_an_instant_that_is_none_is_refused(path, instant):
+    code, output = run("dlq", "list", path, "--since", instant)
     assert code == 2
-    assert "--since is 'yesterday' (write it as 2026-03-01T12:00:00Z)" in output
+    assert f"--since is '{instant}' (write it as 2026-03-01T12:00:00Z)" in output
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("dlq", "list", "--after", 2**63),
+        ("dlq", "list", "--limit", 2**63),
+        ("dlq", "show", 2**63),
+        ("dlq", "purge", "--id", 2**63),
+        ("dlq", "redrive", "--id", 2**63),
+        ("dlq", "redrive", "--id", 0),
+        ("archive", "show", "a", "--after", 2**63),
+        ("archive", "show", "a", "--limit", 2**63),
+    ],
+)
+def test_a_number_that_no_row_can_have_is_refused(path, command):
+    code, output = run(*command[:2], path, *command[2:])
+    assert code == 2
+    assert "Invalid value" in output
 
 
 def test_pages_of_a_store_follow_one_another(path):

@@ -651,6 +651,34 @@ class Failing:
         raise sqlite3.OperationalError("database is locked")
 
 
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+async def test_nothing_is_accepted_by_a_file_that_is_not_there_any_more(tmp_path, monkeypatch, how):
+    """SQLite would go on writing to what has no name, and all of it would be gone with the process."""
+    monkeypatch.chdir(tmp_path)
+    store = SqliteStore("x.db")
+    await store.open()
+    monkeypatch.chdir("/")
+    await store.append([accepted()])
+    path, aside = tmp_path / "x.db", tmp_path / "aside.db"
+    path.rename(aside)
+    if how == "replaced":
+        path.write_bytes(b"")
+    with pytest.raises(StoreError, match=r"x\.db was removed or replaced .*put it back"):
+        await store.append([accepted(1)])
+    aside.replace(path)
+    await store.append([accepted(2)])
+    assert await store.pending() == {A: 2}
+    await store.close()
+
+
+async def test_what_was_committed_stays_so_when_tidying_fails(store, monkeypatch):
+    monkeypatch.setattr(writer, "_TIDIED", 1)
+    failing = Failing(store._writer._connection, "execute", "freelist_count")
+    monkeypatch.setattr(store._writer, "_connection", failing)
+    assert await store.append([accepted()]) == [None]
+    assert failing.has_failed.wait(5)
+
+
 async def test_a_file_that_another_process_has_just_now_is_tidied_later(store, monkeypatch):
     monkeypatch.setattr(writer, "_TIDIED", 1)
     monkeypatch.setattr(writer, "_FREE_PAGES", 20)
