@@ -15,7 +15,6 @@ project_copyright = author
 release = version = version_of("eventrouter")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
-exclude_patterns: list[str] = []
 
 html_theme = "furo"
 html_title = "eventrouter"
