@@ -106,7 +106,7 @@ def _render_image(source: Path, destination: Path, rendition: Rendition) -> tupl
 
 def _render_video(source: Path, destination: Path, rendition: Rendition) -> tuple[int, int]:
     box = rendition.box
-    fit = f"scale=w={box}:h={box}:force_original_aspect_ratio=decrease:force_divisible_by=2"
+    fit = f"scale=w='min({box},iw)':h='min({box},ih)':force_original_aspect_ratio=decrease:force_divisible_by=2"
     begin = [*_FFMPEG, "-f", _DEMUXERS[source.suffix[1:]], "-i", str(source), "-map_metadata", "-1", "-vf"]
     if rendition.extension == "jpg":
         _run_ffmpeg([*begin, fit, "-frames:v", "1", "-c:v", "mjpeg", "-f", "image2", str(destination)])

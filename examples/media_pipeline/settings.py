@@ -40,6 +40,9 @@ class Settings:
         """Give the key of the tokens, and make it first if there is none. Who can read it can be anybody."""
         path = self.data / "signing.key"
         if not path.exists():
-            path.touch(mode=0o600)
-            path.write_bytes(secrets.token_bytes(32))
+            # There as a whole or not at all: with half a key, or none, anybody could sign.
+            incomplete = path.with_suffix(".incomplete")
+            incomplete.touch(mode=0o600)
+            incomplete.write_bytes(secrets.token_bytes(32))
+            incomplete.replace(path)
         return path.read_bytes()

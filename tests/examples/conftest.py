@@ -1,4 +1,4 @@
-"""Tests with a browser are collected where they are asked for, with `-m browser`: they need Chromium."""
+"""Tests with a browser are collected where they are asked for, with `-m browser`: they need Chromium and ffmpeg."""
 
 
 def pytest_ignore_collect(collection_path, config):

@@ -5,6 +5,7 @@
 
 import os
 import shutil
+import subprocess
 import tempfile
 
 import pytest
@@ -74,10 +75,10 @@ def test_from_signing_in_to_a_mended_image(page, service):
     expect(page.get_by_role("heading", name="Nothing here yet")).to_be_visible()
 
     whole = picture((600, 400))
-    choose(page, "<b>harbour</b>.jpg", whole)
+    choose(page, "<b>harbour & quay.jpg", whole)
     page.get_by_role("button", name="Upload").press("Enter")
     expect(page.get_by_text("Uploaded.")).to_be_visible()
-    preview = page.get_by_alt_text("Preview of <b>harbour</b>.jpg")
+    preview = page.get_by_alt_text("Preview of <b>harbour & quay.jpg")
     expect(preview).to_be_visible()
     assert preview.evaluate("image => image.decode().then(() => image.naturalWidth)") == 320
     expect(page.get_by_role("status")).to_have_text("Everything is made.")
@@ -106,14 +107,37 @@ def test_from_signing_in_to_a_mended_image(page, service):
     expect(page.get_by_alt_text("Preview of scan.jpg")).to_have_count(0)
 
 
-def test_a_file_that_is_refused_says_why(page, service):
+def test_a_file_that_is_refused_says_why(page, service, tmp_path):
     sign_in(page, service)
     choose(page, "a.png", picture())
     page.get_by_role("button", name="Upload").click()
     expect(page.get_by_role("alert")).to_contain_text("“a.png” is called .png, but it is a JPEG file.")
-    choose(page, "big.jpg", b"x" * 20_000_001)
+    big = tmp_path / "big.jpg"
+    big.touch()
+    os.truncate(big, 20_000_001)
+    page.get_by_label("Add a file").set_input_files(big)
     page.get_by_role("button", name="Upload").click()
     expect(page.get_by_role("alert")).to_contain_text("The file is too large; 20 MB are the limit.")
+
+
+def test_a_video_gets_a_poster_and_plays_and_a_damaged_one_is_a_dead_letter(page, service, tmp_path):
+    film = tmp_path / "film.mp4"
+    source = ["-f", "lavfi", "-i", "testsrc=duration=1:size=320x180:rate=5"]
+    subprocess.run(["ffmpeg", "-v", "error", *source, "-movflags", "+faststart", film], check=True)  # noqa: S607
+    content = film.read_bytes()
+    with service.sign_in("ada") as client:
+        media_id = upload(client, "film.mp4", content)
+        upload(client, "half.mp4", content[: len(content) // 4])
+        settled(client)
+        sizes = [(made["width"], made["height"]) for made in client.get(f"/media/{media_id}").json()["renditions"]]
+    assert sizes == [(320, 180), (320, 180)]
+    sign_in(page, service)
+    expect(page.get_by_alt_text("Preview of film.mp4")).to_be_visible()
+    expect(page.get_by_role("region", name="Dead-letter queue")).to_contain_text(
+        "half.mp4, video: The video is damaged"
+    )
+    page.get_by_role("link", name="video", exact=True).click()
+    expect(page.locator("video")).to_have_js_property("videoWidth", 320)
 
 
 def test_it_fits_narrow_screens_and_wide_ones(page, service):
