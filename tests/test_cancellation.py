@@ -3,7 +3,7 @@
 import anyio
 from anyio.lowlevel import checkpoint
 
-from tests.cancellation import at_every_point
+from eventrouter.testing.cancellation import at_every_point
 
 
 async def test_each_point_is_cancelled_once_and_the_last_attempt_runs_through():

@@ -12,7 +12,16 @@ import anyio.to_thread
 import pydantic
 import pytest
 
-from eventrouter import BusClosedError, ConflictError, EventRouter, RetryPolicy, Schedule, ScheduleExpression
+from eventrouter import (
+    BusClosedError,
+    ConflictError,
+    EventRouter,
+    MemoryStore,
+    RetryPolicy,
+    Schedule,
+    ScheduleExpression,
+)
+from eventrouter.errors import StoreError
 from tests.support import Scripted, make_event, make_router, order
 from tests.virtual_time import real_time_backends
 
@@ -433,3 +442,20 @@ def test_between_two_runs_of_its_event_loop_a_router_may_be_told_and_in_one_of_a
         loop.run_until_complete(router.aclose())
     finally:
         loop.close()
+
+
+@pytest.mark.parametrize("method", ["follow_clock", "pending"])
+async def test_a_store_that_fails_as_the_router_is_entered_is_told_as_it_is(method):
+    store = MemoryStore()
+    router = EventRouter(store)
+
+    async def fail(**options):
+        raise StoreError("no")
+
+    setattr(store, method, fail)
+    with pytest.raises(StoreError, match="no"):
+        async with router:
+            pass  # pragma: no cover - never entered
+    delattr(store, method)
+    async with router:
+        pass

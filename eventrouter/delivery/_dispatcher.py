@@ -165,13 +165,14 @@ class Dispatcher(Backlogs):
         self._forget()
         self.failure = None
         has_failed = False
+        await self._follow_clock()  # before there are tasks, as what it raises would come out of those in a group
+        pending = await self.store.pending()
         try:
             async with anyio.create_task_group() as tasks:
                 self._context = copy_context()
                 self._tasks = tasks
                 try:
-                    await self._follow_clock()
-                    self.notify(await self.store.pending())
+                    self.notify(pending)
                     tasks.start_soon(self._watch)
                     yield
                 finally:

@@ -69,6 +69,11 @@ class LoopClock:
         self._start: float | None = None
         self._passed: Callable[[], float] = anyio.current_time
 
+    def jump(self, by: timedelta) -> None:
+        """Set the clock, forward or back, as somebody might set the machine's."""
+        self.now()
+        self._begin += by
+
     def now(self) -> datetime:
         """Give the present as an aware datetime."""
         if self._start is None:

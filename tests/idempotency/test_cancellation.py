@@ -7,7 +7,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from eventrouter import IdempotencyInProgressError, MemoryIdempotencyStore, idempotent
-from tests.cancellation import at_every_point
+from eventrouter.testing.cancellation import at_every_point
 from tests.idempotency.stores import AwaitingStore, MortalStore, SharedClock
 from tests.support import seconds
 

@@ -1,5 +1,7 @@
 """Cancel something at every point where it can be cancelled, one after the other."""
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +20,8 @@ class _Counted:
 
     def __await__(self) -> Generator[Any, Any, Any]:
         inner = self.awaitable.__await__()
-        step, argument = inner.send, None
+        step: Callable[[Any], Any] = inner.send  # type: ignore[attr-defined]  # what is awaited here is a coroutine
+        argument: Any = None
         while True:
             try:
                 trap = step(argument)
@@ -28,9 +31,9 @@ class _Counted:
                 self.call()
             self.suspensions += 1
             try:
-                step, argument = inner.send, (yield trap)
+                step, argument = inner.send, (yield trap)  # type: ignore[attr-defined]
             except BaseException as error:  # noqa: BLE001 - whatever comes goes in
-                step, argument = inner.throw, error
+                step, argument = inner.throw, error  # type: ignore[attr-defined]
 
 
 @dataclass
@@ -50,9 +53,10 @@ class CancelAt:
     was_cancelled: bool = False
 
     async def __call__(self, awaitable: Awaitable[Any]) -> Any:
+        """Await something, and give its result; None if it was cancelled."""
         with anyio.CancelScope() as scope:
 
-            def cancel():
+            def cancel() -> None:
                 self.before()
                 scope.cancel()
 
