@@ -136,6 +136,7 @@ class SqliteStore:
                     self._writer.start()
                     self._writer.call_blocking(_nothing)
                     self._reader.start()
+                    self._reader.call_blocking(_nothing)  # now, as the process may go to another directory
                 except BaseException:
                     self._stop()
                     raise
@@ -346,5 +347,5 @@ def _plain(connection: sqlite3.Connection) -> Generator[None]:
         connection.row_factory, connection.text_factory = factories
 
 
-def _nothing(batch: Batch) -> None:
+def _nothing(context: object) -> None:
     """Do nothing, in a transaction."""

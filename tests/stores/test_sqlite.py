@@ -36,6 +36,7 @@ from eventrouter.stores import _sqlite_batch as batch
 from eventrouter.stores import _sqlite_schema as schema
 from eventrouter.stores import _sqlite_worker as worker
 from eventrouter.stores import _sqlite_writer as writer
+from eventrouter.stores._sqlite_worker import Reader
 from tests.support import EVERYTHING, NOON, make_event, order, seconds
 from tests.virtual_time import real_time_backends
 
@@ -651,13 +652,32 @@ class Failing:
         raise sqlite3.OperationalError("database is locked")
 
 
+async def test_a_store_that_is_open_stays_where_it_is_when_the_process_goes_elsewhere(tmp_path, monkeypatch):
+    connect = Reader.connect
+
+    def late(reader):
+        time.sleep(0.02)
+        connect(reader)
+
+    monkeypatch.setattr(Reader, "connect", late)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(tmp_path)
+    store = SqliteStore("x.db")
+    await store.open()
+    monkeypatch.chdir(elsewhere)
+    await store.append([accepted()])
+    assert await store.pending() == {A: 1}
+    await store.close()
+    assert not list(elsewhere.iterdir())
+
+
 @pytest.mark.parametrize("how", ["removed", "replaced"])
 async def test_nothing_is_accepted_by_a_file_that_is_not_there_any_more(tmp_path, monkeypatch, how):
     """SQLite would go on writing to what has no name, and all of it would be gone with the process."""
     monkeypatch.chdir(tmp_path)
     store = SqliteStore("x.db")
     await store.open()
-    monkeypatch.chdir("/")
     await store.append([accepted()])
     path, aside = tmp_path / "x.db", tmp_path / "aside.db"
     path.rename(aside)
