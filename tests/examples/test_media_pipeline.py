@@ -113,19 +113,20 @@ def test_what_is_removed_is_gone(service, ada):
 
 
 def test_nothing_is_lost_when_the_service_is_killed(tmp_path):
-    service = Service(tmp_path / "data", "--heartbeat", "0.4", "--retry-delay", "0", "--workers", "2")
-    service.start()
-    with service.sign_in("ada") as client:
-        for number in range(5):
-            upload(client, f"{number}.jpg", picture((600, 450)))
-        media = []
-        while sum(state == "done" for each in media for state in states(each).values()) < 2:
-            media = client.get("/media").json()["media"]
-    service.kill()
-    assert any(each["is_pending"] for each in media)
-    with service, service.sign_in("ada") as client:
-        assert [states(each) for each in settled(client).values()] == [DONE] * 5
-        assert len({each["id"] for each in client.get("/media").json()["media"]}) == 5
+    options = ["--heartbeat", "0.4", "--retry-delay", "0", "--workers", "2"]
+    with Service(tmp_path / "data", *options) as service:
+        with service.sign_in("ada") as client:
+            for number in range(5):
+                upload(client, f"{number}.jpg", picture((600, 450)))
+            media = []
+            while sum(state == "done" for each in media for state in states(each).values()) < 2:
+                media = client.get("/media").json()["media"]
+        service.kill()
+        assert any(each["is_pending"] for each in media)
+        service.start()
+        with service.sign_in("ada") as client:
+            assert [states(each) for each in settled(client).values()] == [DONE] * 5
+            assert len({each["id"] for each in client.get("/media").json()["media"]}) == 5
     assert list((service.data / "bucket/.incoming").iterdir()) == []
 
 
