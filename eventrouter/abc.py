@@ -131,7 +131,7 @@ class Store(Protocol):
 
         One whose last lease has run out comes alone: perhaps it ended the process that had it, and should take no
         others along when it does so again, whose attempts would be used up as well. Messages of queues do not: their
-        leases are visibility timeouts, which run out every day.
+        leases are visibility timeouts, which run out every day. `Delivery.is_lapsed` says so of both.
 
         Cancelled, it leaves nothing leased, and no attempt counted.
 

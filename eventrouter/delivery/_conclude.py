@@ -23,8 +23,6 @@ from eventrouter.retry import LONGEST_WAIT, ExhaustedRetryCondition, RetryPolicy
 
 #: The shortest rest of a throttled target, whatever it asks for: without one it would be asked without end.
 SHORTEST_PAUSE = timedelta(seconds=0.1)
-#: The error code of what is put off since it was under way when its process ended.
-PROCESS_ENDED = "PROCESS_ENDED"
 MAXIMUM_ERROR_MESSAGE = 1_000  # characters; a dead letter explains, it does not archive tracebacks
 
 
@@ -100,20 +98,6 @@ def conclude(
         ),
         is_kept=isinstance(queue, DeadLetterQueue),
     )
-
-
-def kept_apart(delivery: Delivery, policy: RetryPolicy, *, now: datetime, draw: float) -> Postponed | None:
-    """Decide when to try again what was under way each time that processes ended: as after a failure; None for at once.
-
-    The leases of all that was under way run out together. Were it all attempted together again, the one event that ends
-    its process would use up the attempts of the others.
-    """
-    due = plain(policy).next_attempt(
-        attempts=delivery.attempt - 1, accepted_at=delivery.accepted_at, now=now, draw=draw
-    )
-    if not isinstance(due, datetime):
-        return None
-    return Postponed(delivery, due, PROCESS_ENDED, "The process of its last attempt ended.")
 
 
 def undecided(error: Exception, broken: Exception) -> DeliveryError:

@@ -17,7 +17,7 @@ from eventrouter._loops import loop_time
 from eventrouter.abc import Clock, Observer, Store, Target, Tracing
 from eventrouter.delivery._backlogs import Backlogs, count_deliveries
 from eventrouter.delivery._clock import SteadyClock
-from eventrouter.delivery._conclude import conclude, kept_apart, plain, undecided
+from eventrouter.delivery._conclude import conclude, plain, undecided
 from eventrouter.delivery._observe import Observers
 from eventrouter.delivery._pump import Pump
 from eventrouter.delivery._receivers import holder
@@ -285,21 +285,12 @@ class Dispatcher(Backlogs):
             return self._give_up(delivery, target, _NEVER_CAME_BACK)
         if now - delivery.accepted_at > policy.maximum_event_age:
             return self._give_up(delivery, target, _TOO_OLD)
-        if delivery.is_lapsed:
-            draw = jitter(self._seed, delivery.event.id, str(delivery.subscription), delivery.attempt)
-            later = kept_apart(delivery, policy, now=now, draw=draw)
-            if later is not None:
-                return later
-        return self._without_budget(delivery, target, now)
-
-    def _without_budget(self, delivery: Delivery, target: Target, now: datetime) -> Outcome | None:
-        """Have the bus's budget pay for a retry: None if it does, or this follows instead."""
         account = self._account(delivery, now)
         if account.spend(now):
             return None
-        due, maximum_age = account.next_turn(now), target.retry_policy.maximum_event_age
-        if due - delivery.accepted_at > maximum_age:
-            due = delivery.accepted_at + maximum_age
+        due = account.next_turn(now)
+        if due - delivery.accepted_at > policy.maximum_event_age:
+            due = delivery.accepted_at + policy.maximum_event_age
             if due <= now:
                 return self._give_up(delivery, target, _TOO_OLD)
         return Postponed(delivery, due, "RETRY_BUDGET", "The bus has no retries left for now.")

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Final, get_args
 
 from eventrouter.abc import Observer
-from eventrouter.delivery._conclude import PROCESS_ENDED
 from eventrouter.errors import ThrottledError
 from eventrouter.event import Event, EventEntry
 from eventrouter.records import (
@@ -149,8 +148,6 @@ class Observers:
 
     def _throttling(self, outcome: Postponed) -> Iterator[Step]:
         delivery = outcome.delivery
-        if outcome.error_code == PROCESS_ENDED:  # neither was it attempted, nor was the target throttled
-            return
         if outcome.error_code != "RETRY_BUDGET":  # with which nothing was attempted
             yield "INVOCATION_ATTEMPT_THROTTLE"
             if delivery.attempt == 1:

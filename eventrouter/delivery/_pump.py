@@ -32,7 +32,6 @@ import anyio
 from anyio.abc import TaskGroup
 
 from eventrouter.abc import Clock, Store, Target
-from eventrouter.delivery._conclude import PROCESS_ENDED
 from eventrouter.delivery._workers import Judge, Workers
 from eventrouter.records import Delivery, Outcome, Postponed, Subscription
 
@@ -220,7 +219,7 @@ class Pump:
             rest = [
                 outcome.at
                 for outcome in self.workers.outcomes
-                if isinstance(outcome, Postponed) and outcome.error_code not in ("RETRY_BUDGET", PROCESS_ENDED)
+                if isinstance(outcome, Postponed) and outcome.error_code != "RETRY_BUDGET"
             ]
             if rest:
                 self._rests_until = max(rest) if self._rests_until is None else max(self._rests_until, *rest)

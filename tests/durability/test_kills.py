@@ -51,7 +51,8 @@ def test_a_clock_that_jumps_brings_a_delivery_once_more_at_most(four, tmp_path, 
 def test_an_event_that_kills_its_process_is_buried_alone(nursery, tmp_path):
     """After as many attempts as it may have its service comes up; what was leased along with it is delivered.
 
-    What is attempted while it waits for its retry is not; those that are each time are in `tests/delivery/test_crashes.py`.
+    What was being attempted at the very moment each time would be buried as well: it cannot be told from the culprit.
+    Here those before it do not wait.
     """
     shared = place(tmp_path)
     assert nursery.run(Plan(**shared, events=40, is_held=True)) == 0
