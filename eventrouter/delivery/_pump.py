@@ -49,6 +49,8 @@ _STORE_PATIENCE: Final = 5.0
 _LONGEST_SLEEP: Final = 3_600.0
 #: How long the pump leaves deliveries alone that are due, while other processes have all attempts that may be made.
 _OTHERS_TURN: Final = timedelta(seconds=0.1)
+#: Up to which attempt it may be chance that a delivery was leased when a process ended.
+_MAY_BE_CHANCE: Final = 2
 #: How many deliveries are leased at once at most.
 _LARGEST_BATCH: Final = 256
 
@@ -100,6 +102,9 @@ class Pump:
         self._batch = 1
         self._renew_at: datetime | None = None
         self._rests_until: datetime | None = None  # as the target asked for
+        # The delivery that perhaps ended more than one process, and may end this one. Nothing else of its subscription
+        # begins meanwhile: what is attempted beside it each time would use up its attempts as well.
+        self._suspect = 0
         self._settle_again_at: datetime | None = None  # after the store has failed
 
     @property
@@ -156,14 +161,16 @@ class Pump:
         free = 0 if workers.is_resting else workers.limit - workers.running
         if workers.ready and free <= 0 and not workers.running:
             await self._release()  # others may have them meanwhile
-        if free > 0 and not workers.ready:
+        if self._suspect and all(delivery.id != self._suspect for delivery in workers.held):
+            self._suspect = 0
+        if free > 0 and not workers.ready and not self._suspect:
             await self._lease(free, now)
         if free > 0 and workers.ready:
             workers.call()
         if not (workers.running or workers.ready or workers.outcomes):
             self._renew_at = None
         due = [self._rests_until, self._renew_at, self._settle_again_at]
-        if free > 0 and not workers.ready:
+        if free > 0 and not workers.ready and not self._suspect:
             due.append(await self._next_due(now))
         return min((instant for instant in due if instant is not None), default=None)
 
@@ -200,6 +207,9 @@ class Pump:
             self._renew_at = now + RENEWAL
         self._host.leased(leased, now)
         workers.ready += leased
+        first = leased[0]
+        if first.is_lapsed and first.attempt > _MAY_BE_CHANCE:
+            self._suspect = first.id  # it came alone
 
     async def _release(self) -> None:
         ready = self.workers.ready
