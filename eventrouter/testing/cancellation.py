@@ -20,7 +20,7 @@ class _Counted:
 
     def __await__(self) -> Generator[Any, Any, Any]:
         inner = self.awaitable.__await__()
-        step: Callable[[Any], Any] = inner.send  # type: ignore[attr-defined]  # what is awaited here is a coroutine
+        step: Callable[[Any], Any] = inner.send
         argument: Any = None
         while True:
             try:
@@ -31,9 +31,9 @@ class _Counted:
                 self.call()
             self.suspensions += 1
             try:
-                step, argument = inner.send, (yield trap)  # type: ignore[attr-defined]
+                step, argument = inner.send, (yield trap)
             except BaseException as error:  # noqa: BLE001 - whatever comes goes in
-                step, argument = inner.throw, error  # type: ignore[attr-defined]
+                step, argument = inner.throw, error
 
 
 @dataclass
