@@ -109,6 +109,7 @@ def random_kills(every: Sequence[Nursery], directory: Path, kills: int, synchron
                 backend = rng.choice(["asyncio", "trio"])
                 nursery.start(Plan(**shared, events=_MANY, first=started * _MANY, offset=offset, backend=backend))
                 started += 1
+        _wait_for_beginnings(Path(shared["account"]), started)  # however long a start takes on this machine
         time.sleep(rng.uniform(*_LIVES))
         killed += 1
         is_last = len(every) == 1 or killed % _GENERATION == 0 or killed >= kills
@@ -120,6 +121,15 @@ def random_kills(every: Sequence[Nursery], directory: Path, kills: int, synchron
     story = end(every[0], shared, offset)
     story.kills = killed
     return story
+
+
+def _wait_for_beginnings(account: Path, count: int) -> None:
+    """Wait until so many processes have opened the file; not for ever, as one may be killed before it says so."""
+    patience = time.monotonic() + 10
+    while time.monotonic() < patience:
+        if account.exists() and account.read_bytes().count(b'"begun"') >= count:
+            return
+        time.sleep(0.005)
 
 
 def clock_jump(every: Sequence[Nursery], directory: Path, seconds: float, offset: float) -> tuple[Story, int]:
