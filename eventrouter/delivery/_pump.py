@@ -99,6 +99,7 @@ class Pump:
             target, 0 if is_paused else target.maximum_concurrency, tasks=tasks, judge=host, wake=self.wake
         )
         self._host = host
+        self._never_waits = getattr(host.store, "never_waits", False)
         self._batch = 1
         self._renew_at: datetime | None = None
         self._rests_until: datetime | None = None  # as the target asked for
@@ -137,9 +138,12 @@ class Pump:
             now = self._host.clock.now()
             workers.end_what_takes_too_long(self._host.loop_time())
             try:
-                # Shielded, since what was leased has to arrive here in order to be handed back.
-                with anyio.fail_after(_STORE_PATIENCE, shield=True):
+                if self._never_waits:
                     wake_at = await self._turn(now)
+                else:
+                    # Shielded, since what was leased has to arrive here in order to be handed back.
+                    with anyio.fail_after(_STORE_PATIENCE, shield=True):
+                        wake_at = await self._turn(now)
             except Exception:
                 logger.exception("The store failed; deliveries for %s go on in a second", self.subscription)
                 wake_at = now + _PAUSE

@@ -222,6 +222,8 @@ class MemoryStore:
     """
 
     def __init__(self) -> None:
+        #: Whether no call is ever suspended, so that none has to be guarded; what is derived may be otherwise.
+        self.never_waits = type(self) is MemoryStore
         self._backlogs: dict[Subscription, _Backlog] = {}
         self._dead_letters: dict[int, DeadLetter] = {}
         self._letter_order: list[int] = []  # their ids, rising, and those of some that are gone

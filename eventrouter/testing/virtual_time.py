@@ -68,18 +68,23 @@ class LoopClock:
         self._begin = at
         self._start: float | None = None
         self._passed: Callable[[], float] = anyio.current_time
+        self._present, self._at = at, -1.0  # what it was at which time of the loop, as that mostly stands still
 
     def jump(self, by: timedelta) -> None:
         """Set the clock, forward or back, as somebody might set the machine's."""
         self.now()
         self._begin += by
+        self._at = -1.0
 
     def now(self) -> datetime:
         """Give the present as an aware datetime."""
         if self._start is None:
             self._passed = loop_time()
             self._start = self._passed()
-        return self._begin + timedelta(seconds=self._passed() - self._start)
+        at = self._passed()
+        if at != self._at:
+            self._present, self._at = self._begin + timedelta(seconds=at - self._start), at
+        return self._present
 
 
 def virtual_time_backend(name: Backend) -> tuple[Backend, dict[str, Any]]:
