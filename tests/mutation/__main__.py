@@ -1,6 +1,7 @@
 """Plant each fault in a copy of the tree, and see that its tests fail; before that, that they pass without any.
 
-Exit code 1 says that a fault was not found, or that a test fails without one.
+The tree is copied once, at the start: whoever edits it meanwhile changes nothing here. Exit code 1 says that a fault
+was not found, or that a test fails without one.
 """
 
 # ruff: noqa: T201 - a script, which prints
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -24,6 +26,7 @@ from tests.mutation.planting import Fault
 ROOT: Final = Path(__file__).parents[2]
 _PARTS: Final = ("eventrouter", "tests", "examples", "docs", "pyproject.toml")
 _PASSED, _FAILED = 0, 1  # exit codes of pytest; all others mean that it could not run the tests
+_LONGEST: Final = 60  # seconds of one test before it counts as hanging; none takes five
 _PATIENCE: Final = 900
 
 
@@ -35,11 +38,22 @@ class Run(NamedTuple):
     failure: str
     output: str
 
+    @property
+    def hung(self) -> bool:
+        """Whether time ended it, and no assertion."""
+        return "+ Timeout +" in self.output
 
-def copy_tree(to: Path) -> Path:
+    def verdict(self, fault: Fault) -> str:
+        """Say what the tests made of a fault; "caught" is the one that counts."""
+        if self.hung and not fault.hangs:
+            return "HUNG"
+        return {_PASSED: "MISSED", _FAILED: "caught"}.get(self.code, f"code {self.code}")
+
+
+def copy_tree(root: Path, to: Path) -> Path:
     """Copy what tests need."""
     for part in _PARTS:
-        source = ROOT / part
+        source = root / part
         if source.is_dir():
             shutil.copytree(source, to / part, ignore=shutil.ignore_patterns("__pycache__"))
         else:
@@ -47,11 +61,11 @@ def copy_tree(to: Path) -> Path:
     return to
 
 
-def run_tests(tree: Path, tests: tuple[str, ...], *options: str) -> Run:
+def run_tests(tree: Path, tests: tuple[str, ...]) -> Run:
     """Run tests in a copy of the tree."""
     begin = time.monotonic()
     # What hypothesis draws is fixed, so that whether a fault is found does not depend on luck.
-    profile = ("-p", "no:cacheprovider", "--hypothesis-seed=0", "--timeout=120", *options)
+    profile = ("-p", "no:cacheprovider", "--hypothesis-seed=0", f"--timeout={_LONGEST}")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", *profile, *(f"tests/{test}" for test in tests)],
         cwd=tree,
@@ -62,24 +76,24 @@ def run_tests(tree: Path, tests: tuple[str, ...], *options: str) -> Run:
         check=False,
     )
     output = done.stdout + done.stderr
-    lines = [line for line in output.splitlines() if line.startswith(("FAILED ", "+++ Timeout", "+"))]
-    failure = lines[0].removeprefix("FAILED tests/").partition(" - ")[0] if lines else ""
+    lines = [line for line in output.splitlines() if line.startswith(("FAILED ", "ERROR ", "+++"))]
+    failure = lines[0].removeprefix("FAILED tests/").partition(" - ")[0].strip("+ ") if lines else ""
     return Run(done.returncode, time.monotonic() - begin, failure, output)
 
 
-def plant_and_run(fault: Fault) -> Run:
+def plant_and_run(root: Path, fault: Fault) -> Run:
     """Plant a fault, and run its tests."""
     with tempfile.TemporaryDirectory() as directory:
-        tree = copy_tree(Path(directory))
+        tree = copy_tree(root, Path(directory))
         fault.plant(tree)
         return run_tests(tree, fault.tests)
 
 
-def is_clean(faults: list[Fault]) -> bool:
+def is_clean(root: Path, faults: list[Fault]) -> bool:
     """Say whether the tests of all faults pass when there is none, and test the copy and not what is installed."""
     tests = tuple(sorted({test for fault in faults for test in fault.tests}))
     with tempfile.TemporaryDirectory() as directory:
-        tree = copy_tree(Path(directory))
+        tree = copy_tree(root, Path(directory))
         (tree / "tests" / "test_place.py").write_text(
             f"import eventrouter\n\n\ndef test_it_is_the_copy():\n    assert eventrouter.__file__.startswith({str(tree)!r})\n"
         )
@@ -107,19 +121,26 @@ def main(arguments: list[str] | None = None) -> int:
     ]
     if not chosen:
         parser.error(f"no fault has {options.word!r} in its name")
+    with tempfile.TemporaryDirectory() as directory:
+        return plant_each(copy_tree(ROOT, Path(directory)), chosen, options.jobs)
+
+
+def plant_each(root: Path, chosen: list[tuple[str, Fault]], jobs: int) -> int:
+    """Plant the faults in copies of a tree that nobody edits, print a line about each, and give the exit code."""
     for _, fault in chosen:
-        fault.place(ROOT)
-    clean = is_clean([fault for _, fault in chosen])
-    missed = 0
-    with ThreadPoolExecutor(options.jobs) as pool:
-        for (area, fault), run in zip(chosen, pool.map(plant_and_run, [fault for _, fault in chosen]), strict=True):
-            verdict = {_PASSED: "MISSED", _FAILED: "caught"}.get(run.code, f"code {run.code}")
-            missed += run.code != _FAILED
+        fault.place(root)
+    clean = is_clean(root, [fault for _, fault in chosen])
+    caught = 0
+    with ThreadPoolExecutor(jobs) as pool:
+        runs = pool.map(partial(plant_and_run, root), [fault for _, fault in chosen])
+        for (area, fault), run in zip(chosen, runs, strict=True):
+            verdict = run.verdict(fault)
+            caught += verdict == "caught"
             print(f"{verdict:8} {run.seconds:5.0f} s  {area:9} {fault.name}  [{run.failure}]", flush=True)
             if run.code not in (_PASSED, _FAILED):
                 print(run.output)
-    print(f"{len(chosen) - missed} of {len(chosen)} planted faults caught")
-    return int(missed > 0 or not clean)
+    print(f"{caught} of {len(chosen)} planted faults caught")
+    return int(caught < len(chosen) or not clean)
 
 
 if __name__ == "__main__":

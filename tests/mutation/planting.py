@@ -15,6 +15,7 @@ class Fault:
         text: What is there now, exactly once in all these files.
         mistake: What stands in its place.
         tests: Which tests find it, each path below `tests`.
+        hangs: Whether what it does is to stand still, so that a test which never ends has found it.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Fault:
     text: str
     mistake: str
     tests: tuple[str, ...]
+    hangs: bool = False
 
     def place(self, root: Path) -> Path:
         """Find the file that has the text.
