@@ -319,8 +319,6 @@ class Batch:
     def fire(self, occurrences: Sequence[Occurrence], bodies: Sequence[Sequence[bytes]]) -> list[bool]:
         """See `Store.fire`; the events are given in JSON, too."""
         slots = [(occurrence.schedule, to_micros(occurrence.slot)) for occurrence in occurrences]
-        if not slots:
-            return []
         if len(dict(slots)) == len(slots):
             later = set(self._set_slots(slots))
             kept = [occurrence.schedule in later for occurrence in occurrences]

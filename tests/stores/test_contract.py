@@ -783,3 +783,7 @@ async def test_messages_of_a_queue_whose_leases_have_run_out_come_together(store
     await store.append([accepted(n, queue) for n in range(3)])
     assert len(await lease(store, queue, until=SOON + seconds(1))) == 3
     assert len(await lease(store, queue, now=SOON + seconds(1))) == 3
+
+
+async def test_firing_for_nothing_is_nothing(store):
+    assert list(await store.fire([])) == []
