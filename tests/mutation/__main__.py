@@ -76,7 +76,7 @@ def run_tests(tree: Path, tests: tuple[str, ...]) -> Run:
         check=False,
     )
     output = done.stdout + done.stderr
-    lines = [line for line in output.splitlines() if line.startswith(("FAILED ", "ERROR ", "+++"))]
+    lines = [line for line in output.splitlines() if line.startswith(("FAILED tests/", "ERROR tests/", "+++"))]
     failure = lines[0].removeprefix("FAILED tests/").partition(" - ")[0].strip("+ ") if lines else ""
     return Run(done.returncode, time.monotonic() - begin, failure, output)
 

@@ -40,6 +40,12 @@ def test_arrays_that_have_nothing_to_do_with_each_other_are_searched_together():
     assert not pattern.matches({"a": [{"x": 1}, {"z": 1}], "a.y": [{"q": 1}, {}]})
 
 
+def test_elements_exclude_each_other_in_one_array_and_not_in_two_that_are_as_deep():
+    pattern = Pattern.parse({"a": {"x": [1], "y": [1]}, "b": {"x": [1]}})
+    assert pattern.matches({"a": [{"x": 1, "y": 1}, {}], "b": [{}, {"x": 1}]})
+    assert not pattern.matches({"a": [{"x": 1}, {"y": 1}], "b": [{}, {"x": 1}]})
+
+
 def test_a_field_brings_arrays_together_that_two_others_have_apart():
     pattern = Pattern.parse({"a.x": [1], "a.b.x": [1], "a.b.y": [1]})
     event = {"a": [{"x": 1}, {"b.y": 1}], "a.b": [{"x": 1}, {"y": 1}]}
@@ -51,6 +57,15 @@ def test_a_value_beside_arrays_does_where_none_inside_does():
     pattern = Pattern.parse({"a": [1, {"exists": False}]})
     assert pattern.matches({"a": [1, [0], [0]]})
     assert not pattern.matches({"a": [2, [0], [0]]})
+
+
+@pytest.mark.parametrize(("present", "absent", "fits"), [("😀", "ﬁ", True), ("ﬁ", "😀", False)])
+def test_fields_are_tried_in_the_order_of_utf_16_as_java_compares_strings(present, absent, fits):
+    """Code points have U+FB01 before U+1F600; the surrogates that UTF-16 writes for the latter come before both."""
+    pattern = {"a": {present: [1], absent: [{"exists": False}]}}
+    event = {"a": [{present: 1}, {absent: 1}]}
+    assert Pattern.parse(pattern).matches(event) is fits
+    assert oracle.matches(json.dumps(pattern), json.dumps(event)) is fits
 
 
 @pytest.fixture

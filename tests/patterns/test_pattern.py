@@ -244,3 +244,22 @@ def test_each_part_of_a_wildcard_takes_the_first_place_and_shares_none(wildcard,
 
     assert Pattern.parse(pattern).matches({"x": value}) is expected
     assert oracle.decide(oracle.compile_pattern(pattern), oracle.flatten({"x": value})) is expected
+
+
+@pytest.mark.parametrize(
+    ("suffix", "value", "expected"),
+    [
+        ("aß", "xaß", True),
+        ("aß", "xASS", True),  # the upper case of one character is two
+        ("aß", "xSS", False),
+        ("aß", "xaS", False),
+        ("ßa", "SSA", True),
+        ("ßß", "SSß", True),
+        ("aŉ", "xa\u02bcN", True),
+    ],
+)
+def test_a_suffix_without_case_goes_back_by_what_each_case_is_long(suffix, value, expected):
+    pattern = {"x": [{"suffix": {"equals-ignore-case": suffix}}]}
+
+    assert Pattern.parse(pattern).matches({"x": value}) is expected
+    assert oracle.decide(oracle.compile_pattern(pattern), oracle.flatten({"x": value})) is expected

@@ -9,7 +9,8 @@ import anyio.to_thread
 import pytest
 
 from eventrouter import StoreError
-from eventrouter.stores._sqlite_worker import Reader, Worker
+from eventrouter.stores._sqlite_worker import Job, Reader, Worker
+from eventrouter.stores._sqlite_writer import Writer
 from tests.virtual_time import real_time_backends
 
 
@@ -117,3 +118,23 @@ def test_a_reader_without_a_file_says_so_to_everybody_and_ends(tmp_path):
         with pytest.raises((StoreError, sqlite3.Error)):
             reader.call_blocking(lambda connection: None)
     reader.stop()
+
+
+def test_nobody_hears_of_what_is_not_yet_committed(tmp_path):
+    writer = Writer(tmp_path / "store.db", "NORMAL", 5, None)
+    job, done = Job(lambda batch: 7, None), threading.Event()
+    job.done = done
+    is_known = {}
+
+    def trace(statement):
+        is_known[statement] = done.is_set()  # called as the statement begins
+
+    writer.start()
+    try:
+        writer.call_blocking(lambda batch: writer._connection.set_trace_callback(trace))
+        writer.submit([job])
+        assert done.wait(10)
+    finally:
+        writer.stop()
+    assert (job.result, job.error) == (7, None)
+    assert is_known["COMMIT"] is False
