@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutation.__main__ import Run
 from tests.mutation.faults import FAULTS
 from tests.mutation.planting import Fault
 
@@ -41,3 +42,17 @@ def test_planting_changes_the_one_place(tmp_path):
 
     assert Fault("y", "*.py", "y = 1", "y = 2", ()).plant(tmp_path) == tmp_path / "a.py"
     assert (tmp_path / "a.py").read_text() == "x = 1\ny = 2\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "output", "hangs", "verdict"),
+    [
+        (0, "1 passed", False, "MISSED"),
+        (1, "FAILED tests/test_a.py::test_a - assert 1 == 2", False, "caught"),
+        (2, "ERROR tests/test_a.py - SyntaxError", False, "code 2"),
+        (1, "+++++ Timeout +++++", False, "HUNG"),
+        (1, "+++++ Timeout +++++", True, "caught"),
+    ],
+)
+def test_a_fault_is_caught_by_a_test_that_fails_and_by_one_that_hangs_only_if_it_is_to(code, output, hangs, verdict):
+    assert Run(code, 1, "", output).verdict(Fault("a", "*.py", "x", "y", (), hangs=hangs)) == verdict
