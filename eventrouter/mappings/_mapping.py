@@ -48,6 +48,7 @@ class EventSourceMapping:
         make: Callable[[Counts], Poller],
         start: Callable[[EventSourceMapping], None],
         *,
+        may_run: Callable[[], bool],
         is_enabled: bool,
     ) -> None:
         self.source = source
@@ -55,6 +56,7 @@ class EventSourceMapping:
         self.configuration = configuration
         self._make = make
         self._start = start
+        self._may_run = may_run
         self._is_enabled = is_enabled
         self._counts = Counts()
         self._poller: Poller | None = None
@@ -106,7 +108,7 @@ class EventSourceMapping:
         """Read until it is stopped."""
         while self._poller is not None:  # it was stopped, and has not come to its end
             await self._ended.wait()
-        if not self._is_enabled:
+        if not self._is_enabled or not self._may_run():  # the router may have begun to stop since this was asked for
             return
         self._ended = anyio.Event()
         self._poller = self._make(self._counts)

@@ -62,6 +62,7 @@ class EventSourceMappings(Functions):
     def __init__(self) -> None:
         super().__init__()
         self._mappings: dict[str, EventSourceMapping] = {}
+        self._is_reading = False
 
     @abstractmethod
     async def _keep(self, admitted: Sequence[Accepted | PutResult]) -> list[PutResult]:
@@ -242,7 +243,13 @@ class EventSourceMappings(Functions):
             make = partial(self._stream_poller, stream, configuration, consume)
             source_name = stream.name
         mapping = EventSourceMapping(
-            source_name, receiver, configuration, make, self._start_mapping, is_enabled=enabled
+            source_name,
+            receiver,
+            configuration,
+            make,
+            self._start_mapping,
+            may_run=self._may_read,
+            is_enabled=enabled,
         )
         self._mappings[name] = mapping
         self._start_mapping(mapping)
@@ -417,16 +424,22 @@ class EventSourceMappings(Functions):
     # -- life ----------------------------------------------------------------------------------------------------
 
     def _start_mapping(self, mapping: EventSourceMapping) -> None:
-        if mapping.is_enabled and self._is_open:
+        if mapping.is_enabled and self._may_read():
             self._dispatcher.start(mapping.run)
+
+    def _may_read(self) -> bool:
+        """Say whether sources are read: from when the router is entered until it begins to stop."""
+        return self._is_open and self._is_reading
 
     def _start_mappings(self) -> None:
         """Read all that are enabled; called as the router is entered."""
+        self._is_reading = True
         for mapping in self._mappings.values():
             self._start_mapping(mapping)
 
     async def _stop_mappings(self) -> None:
         """Read no more, and wait until all batches are finished."""
+        self._is_reading = False  # first: none may begin that nobody stops
         mappings = list(self._mappings.values())
         for mapping in mappings:
             mapping.stop()

@@ -286,6 +286,25 @@ async def test_plain_text_is_held_against_patterns_of_text():
     assert [body for batch in worker.batches for body in batch] == ["go on"]
 
 
+async def test_what_is_enabled_again_while_it_finishes_does_not_begin_when_the_router_stops():
+    """Nobody would stop it: it would go on reading until the drain timeout."""
+    worker = Worker(takes=5)
+    router = make(worker)
+    mapping = router.event_source_mapping("jobs", "work", batch_size=1, maximum_concurrency=1)
+    async with router:
+        await send(router, *"abcd")
+        await anyio.sleep(1)
+        mapping.disable()
+        mapping.enable()
+        await anyio.sleep(1)
+        left = anyio.current_time()
+    assert anyio.current_time() - left == pytest.approx(3)
+    assert worker.batches == [["a"]]
+    async with router:  # and it reads on when the router is entered again
+        await anyio.sleep(20)
+    assert worker.batches == [["a"], ["b"], ["c"], ["d"]]
+
+
 # -- concurrency -------------------------------------------------------------------------------------------------
 
 
