@@ -211,11 +211,13 @@ class QueuePoller:
         """Hand a batch over until all of it is done or has failed."""
         todo = [batch]
         rest = _FIRST_REST
+        # A rest is over well before the messages would be seen by others, which would count as another receive.
+        longest = min(_LONGEST_REST, self._queue.attributes.visibility_timeout.total_seconds() / 2)
         is_fresh = not self._configuration.batch_window  # they have just been hidden
         try:
             while todo:
                 if not is_fresh:
-                    todo[-1] = await self._hold(todo[-1])
+                    todo = [await self._hold(part) for part in todo]  # all, as the others wait for this one
                 is_fresh, part = False, todo[-1]
                 try:
                     failed = await self._hand_over(part)
@@ -223,10 +225,10 @@ class QueuePoller:
                     self._counts.throttles += 1
                     logger.debug("Queue %s: a batch waits: %s", self._queue.name, error)
                     with self._waiting():
-                        await anyio.sleep(rest)
+                        await anyio.sleep(min(rest, longest))
                     if self._is_stopping:
                         break  # nobody has tried it, and others may
-                    rest = min(2 * rest, _LONGEST_REST)
+                    rest = min(2 * rest, longest)
                     continue
                 except BatchFailedError as error:
                     todo.pop()

@@ -412,6 +412,33 @@ async def test_a_function_that_is_throttled_costs_a_message_nothing(caplog):
     assert "a batch waits" in caplog.text
 
 
+async def test_nothing_is_received_again_while_it_waits_however_short_the_visibility_timeout_is():
+    """Each receive is one towards the dead-letter queue, though nobody has tried the message."""
+    worker = Worker()
+    router = make(worker, timeout=3, receives=2, visibility_timeout=seconds(3))
+    router.get_function("work").put_concurrency(0)
+    router.event_source_mapping("jobs", "work")
+    async with router:
+        await send(router, "a")
+        await anyio.sleep(300)
+        router.get_function("work").put_concurrency(1)
+        await anyio.sleep(3)
+        assert (await router.queue("dead").depth()).visible == 0
+    assert [event["Records"][0]["attributes"]["ApproximateReceiveCount"] for event in worker.events] == ["1"]
+
+
+async def test_parts_of_a_batch_that_is_divided_stay_hidden_while_others_are_tried():
+    worker = Worker(takes=19, poison="a")
+    router = make(worker, receives=1)
+    mapping = router.event_source_mapping("jobs", "work", batch_size=8, bisect_on_error=True, enabled=False)
+    async with router:
+        await send(router, *"abcdefgh")
+        mapping.enable()
+        await anyio.sleep(300)
+        assert [message.body for message in await router.queue("dead").receive(10)] == ["a"]
+    assert sorted(worker.done) == list("bcdefgh")
+
+
 async def test_messages_of_a_function_that_is_removed_are_given_back_when_the_router_is_left():
     worker = Worker()
     router = make(worker)
