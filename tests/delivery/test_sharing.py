@@ -59,6 +59,20 @@ async def test_deliveries_of_a_router_that_vanished_come_back_when_its_leases_en
     assert second.closing_report.total.delivered == 1
 
 
+async def test_an_attempt_keeps_its_lease_however_long_it_takes(store):
+    clock = LoopClock()
+    (first, second), (one, other) = two(store, clock, script=[lambda: anyio.sleep(200)] * 2, timeout=None)
+    async with first, second:
+        await first.put_events([order()])
+        await anyio.sleep(1)
+        second._dispatcher.doubt()  # as it learns of what others write
+        await anyio.sleep(190)
+        assert (len(one.seen), other.seen) == (1, [])
+        await first.settle_down()
+    assert (len(one.seen), other.seen) == (1, [])
+    assert first.closing_report.total.delivered == 1
+
+
 class Occupied(MemoryStore):
     """A store that has nothing to give for two seconds, as others attempt as many as the target takes."""
 

@@ -161,13 +161,14 @@ DELIVERY: Final = (
         _DELIVERY,
         "RENEWAL: Final = timedelta(seconds=20)",
         "RENEWAL: Final = timedelta(seconds=61)",
-        ("delivery/test_sharing.py", "delivery/test_store_failures.py", "delivery/test_flow.py"),
+        ("delivery/test_sharing.py",),
     ),
     Fault(
-        "a dead letter is kept before it is known that the lease is still held",
+        "a dead letter is kept though the lease is lost",
         _MEMORY,
         "            if backlog is None or entry is None or",
-        "            if backlog is not None and isinstance(outcome, DeadLettered):\n"
+        "            is_held = entry is not None and entry.token == delivery.token\n"
+        "            if backlog is not None and not is_held and isinstance(outcome, DeadLettered):\n"
         "                self._bury(backlog, outcome)\n"
         "            if backlog is None or entry is None or",
         ("stores/test_contract.py",),

@@ -144,8 +144,11 @@ async def test_nothing_follows_from_an_outcome_that_came_too_late(store, end):
     await store.append([accepted()])
     [late] = await lease(store, until=SOON + seconds(1))
     [delivery] = await lease(store, now=SOON + seconds(2))
+    before = await counts(store)
     assert len(await store.settle([end(late, accepted(0, B))])) == 1
     assert await lease(store, B) == []
+    assert list(await store.dead_letters()) == []
+    assert await counts(store) == before
     await store.settle([end(delivery, accepted(0, B))])
     assert len(await lease(store, B)) == 1
 
