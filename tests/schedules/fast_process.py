@@ -1,4 +1,7 @@
-"""A process with schedules whose wall clock runs fast: `python -m tests.schedules.fast_process FILE BEGIN LOG`."""
+"""A process with schedules whose wall clock runs fast: `python -m tests.schedules.fast_process FILE LOG`.
+
+It says that it is ready, and is told when its clock begins: as long as it takes to start.
+"""
 
 import sys
 import time
@@ -50,5 +53,6 @@ async def main(file, begin, log):
 
 
 if __name__ == "__main__":
-    with Path(sys.argv[3]).open("w") as log:
-        anyio.run(main, sys.argv[1], float(sys.argv[2]), log)
+    with Path(sys.argv[2]).open("w") as log:
+        print("ready", flush=True)  # noqa: T201 - to who started it
+        anyio.run(main, sys.argv[1], float(sys.stdin.readline()), log)

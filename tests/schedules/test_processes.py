@@ -29,16 +29,23 @@ async def begin_at_start(file):
 
 def test_two_processes_fire_each_occurrence_of_three_days_once(tmp_path):
     anyio.run(begin_at_start, tmp_path / "s.db")
-    begin = time.time() + 0.6
     logs = [tmp_path / "a", tmp_path / "b"]
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.schedules.fast_process", str(tmp_path / "s.db"), str(begin), str(log)],
+            [sys.executable, "-m", "tests.schedules.fast_process", str(tmp_path / "s.db"), str(log)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
         for log in logs
     ]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n", process.stderr.read()
+    begin = time.time() + 0.05
+    for process in processes:
+        process.stdin.write(f"{begin}\n")
+        process.stdin.flush()
     for process in processes:
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 0, errors
