@@ -138,7 +138,7 @@ def plant_each(root: Path, chosen: list[tuple[str, Fault]], jobs: int) -> int:
             verdict = run.verdict(fault)
             caught += verdict == "caught"
             print(f"{verdict:8} {run.seconds:5.0f} s  {area:9} {fault.name}  [{run.failure}]", flush=True)
-            if run.code not in (_PASSED, _FAILED):
+            if verdict not in ("caught", "MISSED"):
                 print(run.output)
     print(f"{caught} of {len(chosen)} planted faults caught")
     return int(caught < len(chosen))
