@@ -6,7 +6,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Final
 
 import typer
 
+from eventrouter.abc import DeadLetterQueue, Target
 from eventrouter.cli._places import load_router
 from eventrouter.cli._report import printable
 from eventrouter.cli._table import print_table
@@ -40,8 +41,20 @@ class _Seen:
     dead_letters: int = 0
     waiting: int = 0
     most: int = 0
-    idle: list[datetime] = field(default_factory=list)  # when the last one that waited had ended
+    backlogs: list[tuple[datetime, int]] = field(default_factory=list)  # how many waited, from when on
     errors: Counter[str] = field(default_factory=Counter)
+
+    def wait(self, change: int, at: datetime) -> None:
+        """Count what has come or ended."""
+        self.waiting += change
+        self.most = max(self.most, self.waiting)
+        self.backlogs.append((at, self.waiting))
+
+    def recovered(self, end: datetime) -> timedelta | None:
+        """Say how long after an outage nothing waited any more; None if something still did at last."""
+        if not next((waiting for at, waiting in reversed(self.backlogs) if at < end), 0):
+            return _NOTHING
+        return next((at - end for at, waiting in self.backlogs if at >= end and not waiting), None)
 
 
 @dataclass
@@ -50,6 +63,7 @@ class _Watch:
 
     by_target: dict[Subscription, _Seen] = field(default_factory=dict)
     unmatched: int = 0
+    end: datetime | None = None
 
     def observe(self, observation: Observation) -> None:
         """Count a step."""
@@ -58,21 +72,18 @@ class _Watch:
             for subscription in observation.subscriptions:
                 seen = self.by_target.setdefault(subscription, _Seen())
                 seen.deliveries += 1
-                seen.waiting += 1
-                seen.most = max(seen.most, seen.waiting)
+                seen.wait(1, observation.at)
         elif observation.step == "NO_STANDARD_RULES_MATCHED":
             self.unmatched += 1
         elif observation.step == "INVOCATION_ATTEMPT_START" and observation.delivery is not None:
             self.by_target.setdefault(observation.delivery.subscription, _Seen()).attempts += 1
         elif outcome is not None and observation.step in {"INVOCATION_SUCCESS", "INVOCATION_FAILURE"}:
             seen = self.by_target.setdefault(outcome.delivery.subscription, _Seen())
-            seen.waiting -= 1
+            seen.wait(-1, observation.at)
             seen.delivered += isinstance(outcome, Delivered)
             if isinstance(outcome, DeadLettered | Dropped):
                 seen.dead_letters += 1
                 seen.errors[observation.error_message or ""] += 1
-            if not seen.waiting:
-                seen.idle.append(observation.at)
 
 
 @dataclass(frozen=True)
@@ -190,6 +201,7 @@ async def _run(router: EventRouter, scenario: Scenario, watch: _Watch) -> Simula
     begin = min((event.time for event in scenario.traffic), default=None)
     at = {} if begin is None else {"at": begin}
     async with simulate(router, seed=scenario.seed, replace=scenario.scripts(router), store=MemoryStore(), **at) as sim:
+        _call_nothing(router)
         router._dispatcher.observers.add(watch)  # noqa: SLF001 - parts of one package
         for offset, event in scenario.offsets():
             due = sim.begin + offset
@@ -200,8 +212,34 @@ async def _run(router: EventRouter, scenario: Scenario, watch: _Watch) -> Simula
             await sim.advance(to=max(sim.now, sim.begin + scenario.length))
         else:
             await router.settle_down()
+        watch.end = sim.now
         router.drain_timeout = _NOTHING
         return sim
+
+
+def _call_nothing(router: EventRouter) -> None:
+    """Have no dead-letter queue and no destination called, which stand-ins have from the targets they stand for."""
+    for bus in router.list_event_buses():
+        for rule in router.list_rules(event_bus_name=bus):
+            for target in rule.targets:
+                router.put_targets(rule.name, [_by_itself(target)], event_bus_name=bus)
+    for schedule in router.list_schedules():
+        router.put_schedule(replace(schedule, target=_by_itself(schedule.target)))
+
+
+def _by_itself(target: Target) -> Target:
+    kept = target.dead_letter_queue
+    return replace(
+        target,
+        dead_letter_queue=DeadLetterQueue() if isinstance(kept, Target) else kept,
+        on_success=_buses(target.on_success),
+        on_failure=_buses(target.on_failure),
+    )
+
+
+def _buses(given: Sequence[Target] | Target) -> list[Target]:
+    destinations = [given] if isinstance(given, Target) else given
+    return [_by_itself(item) for item in destinations if isinstance(item, BusTarget)]
 
 
 def _print(scenario: Scenario, sim: Simulation, watch: _Watch, traffic: Path) -> None:
@@ -210,8 +248,9 @@ def _print(scenario: Scenario, sim: Simulation, watch: _Watch, traffic: Path) ->
     for subscription, seen in watch.by_target.items():
         ends = [sim.begin + down.start + down.length for down in scenario.downs if down.fits(subscription)]
         recovered = "-"
-        if ends:
-            recovered = next((_short(at - max(ends)) for at in seen.idle if at >= max(ends)), "-")
+        if ends and watch.end is not None and watch.end >= max(ends):
+            length = seen.recovered(max(ends))
+            recovered = "-" if length is None else _short(length)
         numbers = seen.deliveries, seen.attempts, seen.delivered, seen.dead_letters, seen.waiting, seen.most
         rows.append([str(subscription), *map(str, numbers), recovered])
     counted = ["deliveries", "attempts", "delivered", "dead", "left", "most waiting"]

@@ -11,7 +11,7 @@ from tests.support import NOON
 
 ROUTER = """
 from datetime import timedelta
-from eventrouter import BusTarget, Event, EventRouter, RetryPolicy
+from eventrouter import BusTarget, Event, EventRouter, FunctionTarget, RetryPolicy
 
 router = EventRouter("sqlite:///never.db")
 router.add_event_bus("audit")
@@ -49,12 +49,47 @@ def simulate(tmp_path, monkeypatch):
     ]
     (tmp_path / "events.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in reversed(lines)))
 
-    def run(*arguments):
-        result = CliRunner().invoke(app, ["simulate", "app.py:router", "--traffic", "events.jsonl", *arguments])
+    def run(*arguments, place="app.py:router"):
+        result = CliRunner().invoke(app, ["simulate", place, "--traffic", "events.jsonl", *arguments])
         assert not (tmp_path / "never.db").exists()
         return result
 
     return run
+
+
+CALLED = """
+
+def call(event: Event):
+    raise SystemExit
+
+def others():
+    return {
+        "dead_letter_queue": FunctionTarget(id="dead", function=call),
+        "on_success": FunctionTarget(id="done", function=call),
+        "on_failure": [BusTarget(id="audit", router=router, event_bus_name="audit")],
+    }
+
+paid = FunctionTarget(id="paid", function=call, retry_policy=RetryPolicy(maximum_retry_attempts=0), **others())
+router.put_targets("crm", [paid])
+target = FunctionTarget(id="often", function=call, **others())
+router.put_schedule(Schedule(name="often", schedule_expression=ScheduleExpression.parse("rate(1 minute)"), target=target))
+"""
+
+
+def test_no_dead_letter_queue_and_no_destination_is_called(simulate, tmp_path):
+    """What is down is dead-lettered for certain: not to whoever would wake for it."""
+    imported = ROUTER.replace("RetryPolicy\n", "RetryPolicy, Schedule, ScheduleExpression\n", 1)
+    (tmp_path / "calling.py").write_text(imported + CALLED)
+    result = simulate("--down", "paid=2m", place="calling.py:router")
+    assert result.exit_code == 1, result.output
+    assert rows(result)["default/crm/paid"][:5] == ["20", "20", "12", "8", "0"]
+    assert not [name for name in rows(result) if name.endswith(("/done", "/dead_letter_queue"))]
+    assert rows(result)["default/crm/paid/on_failure/audit"][2] == "8"
+
+
+def test_who_has_nothing_to_catch_up_on_recovers_at_once(simulate):
+    result = simulate("--down", "crm=1s@20s")
+    assert rows(result)["default/crm/crm"][-2:] == ["0.0", "s"]
 
 
 def rows(result):
