@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Any, Final, Protocol, TypeAlias
 
 from eventrouter.errors import (
@@ -33,6 +34,10 @@ class BatchTooLargeError(BatchFailedError):
 
 class Invoking(Protocol):
     """What is needed of a router."""
+
+    def delivery_now(self) -> datetime:
+        """Say what time it is."""
+        ...
 
     async def _invoke_batch(self, function_name: str, payload: object) -> Any:
         """Invoke a function and give what it returns. Raises `FunctionError` and what else `invoke` does."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -50,7 +50,7 @@ def through_pipe(
     Raises:
         InvalidRuleError: The template is not usable.
     """
-    shape = _shape(name, transform)
+    shape = _shape(name, transform, host.delivery_now)
 
     async def consume(records: Sequence[Record]) -> frozenset[str]:
         items = await _enriched(host, enrichment, records)
@@ -88,7 +88,7 @@ async def _enriched(host: Invoking, enrichment: Enrichment | None, records: Sequ
     return list(answer) if isinstance(answer, list | tuple) else [answer]
 
 
-def _shape(name: str, transform: Transform | None) -> Callable[[Any], Any]:
+def _shape(name: str, transform: Transform | None, present: Callable[[], datetime]) -> Callable[[Any], Any]:
     """Give what makes of an item what the target receives."""
     if transform is None:
         return _as_it_is
@@ -100,7 +100,7 @@ def _shape(name: str, transform: Transform | None) -> Callable[[Any], Any]:
 
     def shape(item: Any) -> Any:
         # The item is what paths begin at: it stands in an event, as templates are filled from events.
-        now = datetime.now(UTC)
+        now = present()
         event = Event(
             id="-",
             source="-",

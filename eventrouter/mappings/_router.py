@@ -304,7 +304,7 @@ class EventSourceMappings(Functions):
             if not self._has_archive(source):
                 raise NotFoundError(f"There is no queue and no archive {source}.")
             return ArchiveStream(
-                self._store,
+                lambda: self._store,
                 self.delivery_now,
                 source,
                 configuration.name,
@@ -317,7 +317,7 @@ class EventSourceMappings(Functions):
                 f"{source!r} is no source", hint="use a queue, the name of one or of an archive, or an async iterable"
             )
         arn = f"arn:eventrouter:iterator:{self.region}:{self.account}:{configuration.name}"
-        return IteratorStream(source, configuration.name, arn, self.region)
+        return IteratorStream(source, self.delivery_now, configuration.name, arn=arn, region=self.region)
 
     def _queue_poller(
         self, queue: Queue, configuration: EventSourceMappingConfiguration, consume: Consume, counts: Counts

@@ -39,11 +39,12 @@ class ArchiveStream:
     """The events of an archive, and those that it is given later.
 
     Up to where they were done is kept in the store, so that reading goes on there when the router is entered again.
+    Which store that is, is asked each time: a simulation has another one.
     """
 
     def __init__(
         self,
-        store: Store,
+        store: Callable[[], Store],
         now: Callable[[], datetime],
         archive: str,
         mapping: str,
@@ -80,11 +81,11 @@ class ArchiveStream:
 
     async def _page(self, after: int) -> Sequence[Archived]:
         start = self._start if isinstance(self._start, datetime) else BEGINNING
-        return await self._store.archived(self.name, start=start, end=END, now=self._now(), after=after, limit=_PAGE)
+        return await self._store().archived(self.name, start=start, end=END, now=self._now(), after=after, limit=_PAGE)
 
     async def _position(self) -> int:
         """Say up to where all is done: at the very first time, according to the starting position."""
-        found = await self._store.last_fired([self._mark])
+        found = await self._store().last_fired([self._mark])
         if self._mark in found:
             return (found[self._mark] - _EPOCH) // timedelta.resolution
         after = 0
@@ -100,17 +101,24 @@ class ArchiveStream:
 
     async def _remember(self, position: int) -> None:
         # The store knows marks that only rise, by name: those of schedules, whose instants are numbers too.
-        await self._store.fire([Occurrence(self._mark, _EPOCH + position * timedelta.resolution)])
+        await self._store().fire([Occurrence(self._mark, _EPOCH + position * timedelta.resolution)])
 
 
 class IteratorStream:
     """What an iterator gives. Records that are not done are given again, as long as this lives."""
 
     def __init__(
-        self, source: AsyncIterable[Any] | Callable[[], AsyncIterable[Any]], mapping: str, arn: str, region: str
+        self,
+        source: AsyncIterable[Any] | Callable[[], AsyncIterable[Any]],
+        now: Callable[[], datetime],
+        mapping: str,
+        *,
+        arn: str,
+        region: str,
     ) -> None:
         self.name = mapping
         self._source = source
+        self._now = now
         self._arn = arn
         self._region = region
         self._count = 0
@@ -129,7 +137,7 @@ class IteratorStream:
                 source="eventrouter:iterator",
                 arn=self._arn,
                 region=self._region,
-                arrived=datetime.now(UTC),
+                arrived=self._now(),
             )
             self._pending.append(record)
             yield record

@@ -18,6 +18,7 @@ from eventrouter import (
     RetryPolicy,
 )
 from eventrouter.errors import StoreError
+from eventrouter.testing import simulate
 from tests.mappings.support import Worker
 from tests.support import NOON, Scripted, seconds
 from tests.virtual_time import LoopClock
@@ -368,6 +369,30 @@ async def test_a_function_gives_an_iterator_each_time_and_what_is_not_done_comes
     assert worker.done == [1] + [2] * (len(worker.batches) - 3) + [3, 4]
 
 
+async def test_a_simulation_reads_its_own_store_at_its_own_time_and_leaves_the_real_one_alone():
+    """A mark in the real store would have the real mapping pass over events that it never saw."""
+    real, ages = MemoryStore(), []
+    router = EventRouter(real)
+    router.put_archive("all", {"source": [{"exists": True}]})
+
+    async def items():
+        yield 1
+
+    @router.function("work", timeout=seconds(20))
+    async def work(event, context):
+        for record in event["Records"]:
+            ages.append(router.delivery_now().timestamp() - record["approximateArrivalTimestamp"])
+
+    for source in "all", items:
+        router.event_source_mapping(source, "work", maximum_record_age=seconds(10), maximum_retry_attempts=0)
+    async with simulate(router, at="2030-01-01T00:00Z", store=MemoryStore()) as sim:
+        await router.put_events([EventEntry("shop", "Order", {})])
+        await sim.advance(minutes=1)
+    assert len(ages) == 2
+    assert all(0 <= age < 2 for age in ages)
+    assert await real.last_fired(["mapping/all-work"]) == {}
+
+
 async def test_a_window_gathers_a_batch_of_a_stream():
     worker = Worker()
     router = make(worker)
@@ -612,7 +637,7 @@ async def test_templates_may_give_text_and_the_time():
         await router.queue("incoming").send({"n": 7})
         await anyio.sleep(1)
     [line] = lines
-    assert line.startswith("Order 7 of 20")
+    assert line.startswith("Order 7 of 2026-03-01T12:00:00")
 
 
 async def test_a_template_may_give_lines():
