@@ -226,6 +226,23 @@ async def test_a_count_is_right_whatever_happens_while_the_store_is_asked():
         assert router._dispatcher._unfinished == sum((await MemoryStore.pending(store)).values()) == 4
 
 
+async def test_what_came_while_the_store_was_asked_counts_though_its_answer_does_not_have_it():
+    store = Waiting()
+    router = make_router(full_soon(), store=store)
+    async with router:
+        await router.put_events([order()])
+
+        async def take_four_seconds():
+            await anyio.sleep(4)
+
+        store.after["pending"] = take_four_seconds
+        router._dispatcher.doubt()
+        await router.put_events([order() for _ in range(2)])
+        await anyio.sleep(3.5)
+        assert router._dispatcher._unfinished == sum((await MemoryStore.pending(store)).values()) == 3
+        assert await publish(router) == ["ThrottlingException"]
+
+
 async def test_a_store_that_does_not_say_what_it_has_is_asked_again(caplog):
     store = Waiting()
     router, child = with_children(store)

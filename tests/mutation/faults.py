@@ -216,6 +216,13 @@ DELIVERY: Final = (
         ("delivery/test_backlog.py", "delivery/test_sharing.py"),
     ),
     Fault(
+        "the backlog forgets what came while the store was asked",
+        _DELIVERY,
+        "pump.expected), count + come)",
+        "pump.expected), count)",
+        ("delivery/test_backlog.py",),
+    ),
+    Fault(
         "an idempotency record can be replaced by who has lost it",
         _MEMORY,
         "return found is not None and found.value == expected",
