@@ -557,6 +557,42 @@ async def test_a_pipe_to_a_function_hands_over_the_list_and_hears_of_failures():
         assert worker.batches[0] == worker.batches[1]
 
 
+@pytest.mark.parametrize("answer", ["done", [{"id": 1}], 7, True])
+async def test_a_function_at_the_end_of_a_pipe_that_reports_no_failures_returns_what_it_likes(answer):
+    worker, router = Worker(answer=lambda items: answer), pipe_router()
+    router.function("work", timeout=seconds(20))(worker)
+    mapping = router.pipe("p", "incoming", "work")
+    async with router:
+        await router.queue("incoming").send("a")
+        await anyio.sleep(100)
+    assert (mapping.statistics().succeeded, mapping.statistics().batches) == (1, 1)
+
+
+async def test_what_has_no_form_as_json_is_a_failed_batch_and_is_given_up_in_the_end():
+    """It would hold up a stream for ever, and hurry through the receives of a queue."""
+    router, kept = pipe_router(), Scripted(id="kept")
+
+    async def items():
+        for number in range(2):
+            yield number
+
+    mapping = router.pipe(
+        "p",
+        items,
+        QueueTarget(id="out", queue=router.queue("outgoing")),
+        transform=lambda record: {"n": record["data"]} if record["data"] else {"n": object()},
+        batch_size=1,
+        maximum_retry_attempts=1,
+        on_failure=kept,
+    )
+    async with router:
+        await anyio.sleep(60)
+        assert await received(router) == [{"n": 1}]
+    assert mapping.statistics().discarded == 1
+    [delivery] = kept.seen
+    assert "The transformation failed" in str(delivery.event.detail["responsePayload"])
+
+
 @pytest.mark.parametrize(
     ("answer", "sent"), [(None, []), ("", []), ({}, []), ([], []), ([{}], [{}]), ({"a": 1}, [{"a": 1}])]
 )
