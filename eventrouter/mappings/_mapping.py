@@ -14,6 +14,7 @@ from eventrouter.mappings._state import Counts, MappingStatistics
 
 logger = logging.getLogger("eventrouter.mappings")
 
+SourceKind: TypeAlias = Literal["queue", "archive", "iterator"]
 MappingState: TypeAlias = Literal["Enabled", "Disabling", "Disabled"]
 
 
@@ -36,6 +37,7 @@ class EventSourceMapping:
 
     Attributes:
         source: The name of the queue or archive; of an iterator, the mapping's own name.
+        source_kind: What that is: `queue`, `archive` or `iterator`.
         receiver: The name of the function, or a pipe's target.
         configuration: How.
     """
@@ -48,10 +50,12 @@ class EventSourceMapping:
         make: Callable[[Counts], Poller],
         start: Callable[[EventSourceMapping], None],
         *,
+        source_kind: SourceKind,
         may_run: Callable[[], bool],
         is_enabled: bool,
     ) -> None:
         self.source = source
+        self.source_kind: SourceKind = source_kind
         self.receiver = receiver
         self.configuration = configuration
         self._make = make

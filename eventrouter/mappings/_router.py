@@ -22,7 +22,7 @@ from eventrouter.functions._invocation import Request, encode_payload
 from eventrouter.functions._router import Functions
 from eventrouter.mappings._configuration import EventSourceMappingConfiguration, StartingPosition
 from eventrouter.mappings._consume import Consume, to_function
-from eventrouter.mappings._mapping import EventSourceMapping, Poller
+from eventrouter.mappings._mapping import EventSourceMapping, Poller, SourceKind
 from eventrouter.mappings._pipe import Enrichment, Send, Transform, through_pipe
 from eventrouter.mappings._queue_poller import QueuePoller
 from eventrouter.mappings._state import Counts
@@ -230,10 +230,11 @@ class EventSourceMappings(Functions):
         if name in self._mappings:
             raise ConflictError(f"Event source mapping {name} already exists; pass name= to tell them apart.")
         make: Callable[[Counts], Poller]
+        kind: SourceKind
         if queue is not None:
             configuration.check_for_queue(is_fifo=queue.attributes.is_fifo)
             make = partial(self._queue_poller, queue, configuration, consume)
-            source_name = queue.name
+            source_name, kind = queue.name, "queue"
         else:
             configuration.check_for_stream()
             stream = self._stream(source, configuration)
@@ -241,13 +242,14 @@ class EventSourceMappings(Functions):
                 self._check_target(configuration.on_failure)
                 self._target_was_put(_failures_of(name), RecordReceiver.of(configuration.on_failure))
             make = partial(self._stream_poller, stream, configuration, consume)
-            source_name = stream.name
+            source_name, kind = stream.name, "archive" if isinstance(source, str) else "iterator"
         mapping = EventSourceMapping(
             source_name,
             receiver,
             configuration,
             make,
             self._start_mapping,
+            source_kind=kind,
             may_run=self._may_read,
             is_enabled=enabled,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from eventrouter.abc import DeadLetterQueue, Target
 from eventrouter.functions import Function
@@ -17,6 +18,9 @@ from eventrouter.targets.function import FunctionTarget
 from eventrouter.targets.queue import QueueTarget
 from eventrouter.topology._model import Edge, EdgeKind, EventType, Node, NodeKind
 from eventrouter.topology._types import returned_types
+
+#: Of what a mapping still reads, or invokes, and the router has no more.
+_REMOVED: Final = {"state": "removed"}
 
 
 class Survey:
@@ -154,20 +158,24 @@ class Survey:
         return node
 
     def _add_mapping(self, mapping: EventSourceMapping) -> None:
-        """Connect what a mapping or pipe reads with who receives it."""
-        if mapping.source in self._router.list_queues():
-            source = self._queue(mapping.source)
-        elif mapping.source == mapping.name:
+        """Connect what a mapping or pipe reads with who receives it, also if one of them was removed since."""
+        if mapping.source_kind == "iterator":
             source = self._node("event type", f"iterator {mapping.name}", label=mapping.name)
+        elif mapping.source_kind == "archive":
+            source = self._node("archive", mapping.source, _REMOVED)  # one that is there was added before
+        elif mapping.source in self._router.list_queues():
+            source = self._queue(mapping.source)
         else:
-            source = f"archive:{mapping.source}"
+            source = self._node("queue", mapping.source, _REMOVED)
         if isinstance(mapping.receiver, Target):
             pipe = self._node("target", f"pipe/{mapping.name}", {"type": "pipe"}, label=mapping.name)
             self._connect(source, "polled by", pipe)
             self._add_target(pipe, "sent to", mapping.receiver)
-        else:
-            name, _ = split_name(mapping.receiver)
-            self._connect(source, "polled by", self._function(self._router.get_function(name)))
+            return
+        name, _ = split_name(mapping.receiver)
+        is_there = name in self._router.list_functions()
+        receiver = self._function(self._router.get_function(name)) if is_there else None
+        self._connect(source, "polled by", receiver or self._node("function", name, _REMOVED))
 
     def _queue(self, name: str) -> str:
         node = f"queue:{name}"

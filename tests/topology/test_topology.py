@@ -25,7 +25,7 @@ from eventrouter import (
 )
 from eventrouter.queues import RedrivePolicy
 from eventrouter.targets.http import HttpTarget
-from eventrouter.topology import TOPOLOGY_CODES, Edge, EventType, FanOut, topology
+from eventrouter.topology import TOPOLOGY_CODES, Edge, EventType, FanOut, to_html, topology
 from tests.support import make_event
 
 if TYPE_CHECKING:
@@ -156,6 +156,39 @@ def test_mappings_and_pipes_lead_from_their_sources_to_who_receives():
         ("event-type:iterator readings", "target:pipe/readings", "polled by"),
         ("target:pipe/readings", "queue:out", "sent to"),
     )
+
+
+def test_what_a_mapping_reads_or_invokes_may_have_been_removed():
+    router = EventRouter()
+    for name in ("jobs", "others"):
+        router.create_queue(name, visibility_timeout=timedelta(seconds=60))
+    router.put_archive("all", {"source": [{"exists": True}]})
+    router.put_archive("some", {"source": ["shop"]})
+
+    async def work(event, context): ...
+
+    for name in ("work", "gone"):
+        router.function(name)(work)
+    for source, function, name in (
+        ("jobs", "work", "m"),
+        ("all", "work", "all"),  # called like what it reads
+        ("some", "work", "s"),
+        ("others", "gone", "g"),
+    ):
+        router.event_source_mapping(source, function, name=name)
+    router.remove_queue("jobs")
+    router.remove_archive("some")
+    router.remove_function("gone")
+    found = topology(router)
+    assert {edge for edge in found.edges if edge.kind != "kept by"} == connected(
+        ("queue:jobs", "function:work", "polled by"),
+        ("archive:all", "function:work", "polled by"),
+        ("archive:some", "function:work", "polled by"),
+        ("queue:others", "function:gone", "polled by"),
+    )
+    removed = {id for id, node in found.nodes.items() if node.details.get("state") == "removed"}
+    assert removed == {"queue:jobs", "archive:some", "function:gone"}
+    assert "polled by" in to_html(found)
 
 
 def test_schedules_and_archives_are_parts():
