@@ -97,7 +97,8 @@ class EventSourceMappings(Functions):
 
         A stream, which is an archive or an iterator, is read by one worker and in order. A batch that fails is tried
         again until it succeeds or is discarded, and holds up what comes after it. How far an archive was read is kept
-        in the store; an iterator says itself where it begins, when the router is entered or the mapping is enabled.
+        in the store; an iterator says itself where it begins, when the router is entered or the mapping is enabled. A
+        generator ends when it is no longer read: give the function that makes it, if reading is to begin again.
 
         Args:
             source: A queue, or the name of one or of an archive; or an async iterable of data with a form as JSON, or a

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
@@ -134,11 +134,12 @@ class StreamPoller:
         async def read() -> None:
             async with send:
                 with self._waiting():
-                    async for record in self._stream.read():
-                        try:
-                            send.send_nowait(record)  # what is there at once is one batch
-                        except anyio.WouldBlock:
-                            await send.send(record)
+                    async with aclosing(self._stream.read()) as records:
+                        async for record in records:
+                            try:
+                                send.send_nowait(record)  # what is there at once is one batch
+                            except anyio.WouldBlock:
+                                await send.send(record)
 
         async with anyio.create_task_group() as tasks, receive:
             tasks.start_soon(read)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
@@ -26,7 +27,7 @@ class Stream(Protocol):
 
     name: str
 
-    def read(self) -> AsyncIterator[Record]:
+    def read(self) -> AsyncGenerator[Record]:
         """Give what comes after the last record that is done."""
         ...
 
@@ -61,7 +62,7 @@ class ArchiveStream:
         self._arn = arn
         self._region = region
 
-    async def read(self) -> AsyncIterator[Record]:
+    async def read(self) -> AsyncGenerator[Record]:
         """Give what comes after the last event that is done; it has no end."""
         after = await self._position()
         while True:
@@ -124,23 +125,26 @@ class IteratorStream:
         self._count = 0
         self._pending: deque[Record] = deque()
 
-    async def read(self) -> AsyncIterator[Record]:
+    async def read(self) -> AsyncGenerator[Record]:
         """Give what was not done before, and then what comes."""
         for record in list(self._pending):
             yield record
         source = self._source if isinstance(self._source, AsyncIterable) else self._source()
-        async for item in source:
-            self._count += 1
-            record = stream_record(
-                self._count,
-                item,
-                source="eventrouter:iterator",
-                arn=self._arn,
-                region=self._region,
-                arrived=self._now(),
-            )
-            self._pending.append(record)
-            yield record
+        async with AsyncExitStack() as closed:
+            if isinstance(source, AsyncGenerator) and source is not self._source:  # it was made here
+                closed.push_async_callback(source.aclose)
+            async for item in source:
+                self._count += 1
+                record = stream_record(
+                    self._count,
+                    item,
+                    source="eventrouter:iterator",
+                    arn=self._arn,
+                    region=self._region,
+                    arrived=self._now(),
+                )
+                self._pending.append(record)
+                yield record
 
     async def done(self, record: Record) -> None:
         """Forget what is done."""

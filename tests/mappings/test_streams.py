@@ -369,6 +369,29 @@ async def test_a_function_gives_an_iterator_each_time_and_what_is_not_done_comes
     assert worker.done == [1] + [2] * (len(worker.batches) - 3) + [3, 4]
 
 
+async def test_a_generator_is_closed_when_its_mapping_is_disabled():
+    """Not whenever it is collected: it may hold a connection."""
+    log = []
+
+    async def items():
+        try:
+            for number in range(100):
+                yield number
+        finally:
+            log.append("closed")
+
+    worker = Worker(takes=1)
+    router = make(worker)
+    mapping = router.event_source_mapping(items, "work", batch_size=1)
+    async with router:
+        await anyio.sleep(2.5)
+        mapping.disable()
+        await anyio.wait_all_tasks_blocked()
+        assert log == ["closed"]
+        await anyio.sleep(5)
+    assert worker.batches == [[0], [1], [2]]
+
+
 async def test_a_simulation_reads_its_own_store_at_its_own_time_and_leaves_the_real_one_alone():
     """A mark in the real store would have the real mapping pass over events that it never saw."""
     real, ages = MemoryStore(), []
