@@ -54,9 +54,15 @@ def assert_not_routed(
     to: Sequence[str] | str | None = None,
     event_bus_name: str = "default",
 ) -> None:
-    """Assert that an event matches none of these rules; without *to*, none at all. Raises as `assert_routed`."""
+    """Assert that an event matches none of these rules; without *to*, none at all.
+
+    Raises as `assert_routed`; also when there is no rule of a name in *to*, as that would hold whatever the event is.
+    """
     unwanted = None if to is None else {to} if isinstance(to, str) else set(to)
     explained = router.explain(_data(event), event_bus_name=event_bus_name)
+    unknown = (unwanted or set()) - {rule.rule.name for rule in explained}
+    if unknown:
+        raise AssertionError(f"there is no rule {_listed(unknown)} with a pattern on bus {event_bus_name}")
     wrong = [rule for rule in explained if rule.matched and (unwanted is None or rule.rule.name in unwanted)]
     if wrong:
         names = _listed({rule.rule.name for rule in wrong})
