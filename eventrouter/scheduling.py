@@ -276,6 +276,14 @@ class Schedules(EventBuses):
 
     # -- planning ------------------------------------------------------------------------------------------------
 
+    def _plan_all(self) -> None:
+        """Plan everything anew, with a scheduler that knows of nothing."""
+        for schedule in self.list_schedules():
+            self._plan(schedule)
+        for bus in self.list_event_buses():
+            for rule in self.list_rules(event_bus_name=bus):
+                self._rule_was_changed(bus, rule.name)
+
     def _plan(self, schedule: Schedule) -> None:
         bus, name, _ = schedule.subscription
         if schedule.state == "DISABLED":

@@ -10,6 +10,7 @@ from typing import Annotated
 import anyio
 import typer
 
+from eventrouter._ids import seeded_ids
 from eventrouter.cli import _bench, _graph, _lint, _patterns, _schedule, _simulate
 from eventrouter.cli._exit import exit_with
 from eventrouter.cli._graph import GraphFormat, show_graph
@@ -173,8 +174,10 @@ def simulate(
     """
 
     def run() -> bool:
+        with seeded_ids(seed):  # of events that have none, as the jitter between retries follows from them
+            events = _graph.read_events(traffic)
         scenario = _simulate.Scenario(
-            traffic=_graph.read_events(traffic),
+            traffic=events,
             every=None if every is None else _simulate.read_length(every),
             downs=[_simulate.Down.parse("down", text) for text in down or ()],
             slow=[_simulate.Down.parse("slow", text) for text in slow or ()],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Final
@@ -11,6 +10,7 @@ from typing import Final
 import anyio.to_thread
 import msgspec
 
+from eventrouter._ids import new_ids
 from eventrouter.errors import InvalidEventError
 from eventrouter.event import Event
 
@@ -66,13 +66,13 @@ def read_event(line: bytes, source: str, detail_type: str) -> tuple[Event, bool]
         raise InvalidEventError(f"Not a JSON object: {reason}", "MalformedEvent") from error
     envelope: dict[str, str] = {}
     if keys.id is msgspec.UNSET:
-        envelope["id"] = str(uuid.uuid4())
+        envelope["id"] = new_ids(1)[0]
     if keys.time is msgspec.UNSET:
         envelope["time"] = datetime.now(UTC).isoformat()
     if keys.detail is not msgspec.UNSET or keys.detail_type is not msgspec.UNSET:
         # As text, so that every number of the detail stays as it is written.
         added = msgspec.json.encode(envelope)[1:-1]
         return Event.from_json(b"{" + added + (b"," if added else b"") + line[1:]), False
-    wrapping = {"id": str(uuid.uuid4()), "time": datetime.now(UTC).isoformat()}
+    wrapping = {"id": new_ids(1)[0], "time": datetime.now(UTC).isoformat()}
     wrapping |= {"source": source, "detail-type": detail_type}
     return Event.from_json(msgspec.json.encode(wrapping)[:-1] + b',"detail":' + line + b"}"), True

@@ -13,6 +13,7 @@ from typing import Any, Final
 import anyio
 
 from eventrouter._ids import seeded_ids
+from eventrouter._scheduler import Scheduler
 from eventrouter.abc import Store, Target
 from eventrouter.errors import EventRouterError
 from eventrouter.records import Delivery, Ledger
@@ -21,7 +22,7 @@ from eventrouter.testing._scripts import Script, StandIn
 from eventrouter.testing._trace import Trace
 from eventrouter.testing.virtual_time import LoopClock, is_virtual
 
-_SOON: Final = timedelta.resolution
+_SOON: Final = timedelta(milliseconds=1)
 
 
 class SimulationError(EventRouterError):
@@ -166,26 +167,32 @@ def _instant(at: datetime | str) -> datetime:
 
 @contextmanager
 def _in_place_of(router: EventRouter, clock: LoopClock, seed: int, store: Store) -> Iterator[None]:
-    """Give all parts of a router another clock, seed and store while the block runs."""
-    dispatcher, scheduler = router._dispatcher, router._scheduler  # noqa: SLF001
+    """Give all parts of a router another clock, seed and store while the block runs.
+
+    And another scheduler: what schedules have fired for, and when a rate began, is of the simulation alone.
+    """
+    dispatcher, schedules = router._dispatcher, router.list_schedules()  # noqa: SLF001
     parts: list[tuple[Any, str, object]] = [
         (router, "_clock", clock),
         (dispatcher._steady, "_wall", clock),  # noqa: SLF001
-        (scheduler, "_clock", clock),
         (dispatcher, "_seed", seed),
-        (scheduler, "_seed", seed),
         (router, "_store", store),
         (dispatcher, "store", store),
-        (scheduler, "_store", store),
+        (dispatcher, "_accounts", {}),  # what the buses have left of their retry budgets
+        (router, "_scheduler", Scheduler(store, clock, dispatcher, seed=seed)),
+        (router, "_schedules", dict(router._schedules)),  # noqa: SLF001
     ]
     before = [(part, name, getattr(part, name)) for part, name, _ in parts]
     try:
         for part, name, value in parts:
             setattr(part, name, value)
+        router._plan_all()  # noqa: SLF001
         yield
     finally:
         for part, name, value in before:
             setattr(part, name, value)
+        for schedule in schedules:  # those that were removed when nothing was left of them
+            router._target_was_put(schedule.subscription, schedule.target)  # noqa: SLF001
 
 
 class _Replacing:

@@ -32,7 +32,7 @@ def test_a_full_disk_refuses_entries_and_goes_on_when_there_is_room(nursery, tmp
     assert story.kinds["refused"] > 0
 
 
-@pytest.mark.parametrize("operation", [120, 160])
+@pytest.mark.parametrize("operation", [80, 120])
 def test_what_could_not_be_synced_is_not_acknowledged(nursery, tmp_path, operation):
     """The process is of no use then; what it has acknowledged is safe, and the next one goes on."""
     shared = place(tmp_path)

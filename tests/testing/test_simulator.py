@@ -16,6 +16,7 @@ from eventrouter import (
     EventEntry,
     EventRouter,
     FunctionTarget,
+    MemoryStore,
     RetryPolicy,
     Schedule,
     ScheduleExpression,
@@ -72,7 +73,7 @@ async def test_hours_of_retries_pass_and_everything_is_accounted_for():
         [result] = await sim.router.put_events([order()])
         assert result.error_code is None
         await sim.advance(hours=24)
-        assert sim.now - START == timedelta(hours=24, microseconds=1)
+        assert sim.now - START == timedelta(hours=24, milliseconds=1)
         assert len(sim.seen("crm")) == 8  # four attempts each of the order and of what was charged
         ledger = await sim.ledger()
     assert ledger.is_balanced
@@ -237,6 +238,31 @@ async def test_the_router_has_its_clock_and_seed_again():
     assert router._clock is clock
     assert router._dispatcher._seed == router._scheduler._seed == 5
     assert not router._dispatcher.observers
+
+
+async def test_a_simulation_leaves_the_schedules_as_they_were_and_can_be_repeated():
+    router = EventRouter()
+    router.put_rule("idle", schedule_expression="rate(7 minutes)")
+
+    @router.schedule("rate(10 minutes)")
+    async def often(event: Event) -> None: ...
+
+    @router.schedule("at(2026-03-29T00:15:00)", action_after_completion="DELETE")
+    async def once(event: Event) -> None: ...
+
+    before, traces = router.list_schedules(), []
+    plans = dict(router._scheduler._plans)
+    for _ in range(2):
+        async with simulate(router, at=START, store=MemoryStore()) as sim:
+            await sim.advance(hours=1)
+            assert [schedule.name for schedule in router.list_schedules()] == ["often"]
+            traces.append(str(sim.trace))
+    assert traces[0] == traces[1]
+    assert "once@" in traces[0]
+    assert router.list_schedules() == before
+    assert router._scheduler._plans == plans
+    assert {plan.created for plan in plans.values()} == {None}
+    assert before[1].subscription in router._dispatcher.targets
 
 
 async def test_queues_and_pollers_go_with_virtual_time():
