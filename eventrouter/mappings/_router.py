@@ -22,6 +22,7 @@ from eventrouter.functions._invocation import Request, encode_payload
 from eventrouter.functions._router import Functions
 from eventrouter.mappings._configuration import EventSourceMappingConfiguration, StartingPosition
 from eventrouter.mappings._consume import Consume, to_function
+from eventrouter.mappings._failures import failure_record
 from eventrouter.mappings._mapping import EventSourceMapping, Poller, SourceKind
 from eventrouter.mappings._pipe import Enrichment, Send, Transform, through_pipe
 from eventrouter.mappings._queue_poller import QueuePoller
@@ -120,16 +121,9 @@ class EventSourceMappings(Functions):
         """
         self._refuse_elsewhere()
         function_name = self._check_function(function)
-        base, qualifier = split_name(function_name)
-        timeout = self.get_function(base).resolve(qualifier, "").configuration.timeout
+        base, _ = split_name(function_name)
         queue = self._find_source_queue(source)
-        if queue is not None and queue.attributes.visibility_timeout < timeout:
-            hidden = queue.attributes.visibility_timeout.total_seconds()
-            raise InvalidRuleError(
-                f"Queue visibility timeout: {hidden:g} seconds is less than Function timeout: "
-                f"{timeout.total_seconds():g} seconds",
-                hint="a message would come again while it is being worked on; make it six times as long",
-            )
+        self._check_visibility(queue, function_name)
         consume = to_function(self, function_name, reports_failures=report_batch_item_failures)
         return self._add_mapping(
             source,
@@ -184,7 +178,7 @@ class EventSourceMappings(Functions):
         self._refuse_elsewhere()
         queue = self._find_source_queue(source)
         if isinstance(enrichment, str | Function):
-            self._check_function(enrichment)
+            self._check_visibility(queue, self._check_function(enrichment))
         send: Send | None = None
         if isinstance(target, Target):
             self._check_target(target)
@@ -192,6 +186,7 @@ class EventSourceMappings(Functions):
             send = partial(self._send, Subscription(MAPPINGS, name, target.id), name)
         else:
             label = self._check_function(target)
+            self._check_visibility(queue, label)
         consume = through_pipe(self, name, enrichment, transform, send=send, function_name=label)
         mapping = self._add_mapping(
             source,
@@ -242,7 +237,7 @@ class EventSourceMappings(Functions):
             if configuration.on_failure is not None:
                 self._check_target(configuration.on_failure)
                 self._target_was_put(_failures_of(name), RecordReceiver.of(configuration.on_failure))
-            make = partial(self._stream_poller, stream, configuration, consume)
+            make = partial(self._stream_poller, stream, configuration, consume, receiver)
             source_name, kind = stream.name, "archive" if isinstance(source, str) else "iterator"
         mapping = EventSourceMapping(
             source_name,
@@ -295,6 +290,27 @@ class EventSourceMappings(Functions):
         self.get_function(base).resolve(qualifier, "")
         return name
 
+    def _check_visibility(self, queue: Queue | None, function_name: str) -> None:
+        """Refuse a queue whose messages would come again while a function is working on them."""
+        if queue is None:
+            return
+        base, qualifier = split_name(function_name)
+        timeout = self.get_function(base).resolve(qualifier, "").configuration.timeout
+        hidden = queue.attributes.visibility_timeout
+        if hidden < timeout:
+            raise InvalidRuleError(
+                f"Queue visibility timeout: {hidden.total_seconds():g} seconds is less than Function timeout: "
+                f"{timeout.total_seconds():g} seconds",
+                hint="a message would come again while it is being worked on; make it six times as long",
+            )
+
+    def _arn_of(self, receiver: str | Target) -> str:
+        """Name who was given a batch, as records do."""
+        if isinstance(receiver, Target):
+            return receiver.arn or receiver.id
+        base, qualifier = split_name(receiver)
+        return self.get_function(base).qualified_arn(qualifier)
+
     def _find_source_queue(self, source: Source) -> Queue | None:
         if isinstance(source, Queue):
             if not source.is_in(self._store):
@@ -332,6 +348,7 @@ class EventSourceMappings(Functions):
         stream: Stream,
         configuration: EventSourceMappingConfiguration,
         consume: Consume,
+        receiver: str | Target,
         counts: Counts,
     ) -> Poller:
         return StreamPoller(
@@ -339,7 +356,7 @@ class EventSourceMappings(Functions):
             configuration,
             consume,
             counts,
-            discard=partial(self._discard, configuration),
+            discard=partial(self._discard, configuration, self._arn_of(receiver)),
             now=self.delivery_now,
         )
 
@@ -371,33 +388,11 @@ class EventSourceMappings(Functions):
         """
         await self._accept(subscription, [(f"Pipe {pipe}", f"Event from {source}", item) for item in items])
 
-    async def _discard(self, configuration: EventSourceMappingConfiguration, discarded: Discarded) -> None:
-        """Send a record of a batch that was given up (AWS Lambda developer guide, "Stream failure destinations")."""
+    async def _discard(self, configuration: EventSourceMappingConfiguration, about: str, discarded: Discarded) -> None:
+        """Send a record of a batch that was given up, to the mapping's failure destination if it has one."""
         if configuration.on_failure is None:
             return
-        first, last = discarded.records[0], discarded.records[-1]
-        record: dict[str, Any] = {
-            "version": "1.0",
-            "timestamp": f"{self.delivery_now():%Y-%m-%dT%H:%M:%S.%fZ}",
-            "requestContext": {
-                "requestId": new_ids(1)[0],
-                "functionArn": self._mappings[configuration.name].target,
-                "condition": discarded.condition,
-                "approximateInvokeCount": discarded.attempts,
-            },
-            "batchInfo": {
-                "eventSourceARN": first.data["eventSourceARN"],
-                "batchSize": len(discarded.records),
-                "startSequenceNumber": first.id,
-                "endSequenceNumber": last.id,
-                "approximateArrivalOfFirstRecord": f"{first.arrived:%Y-%m-%dT%H:%M:%S.%fZ}",
-                "approximateArrivalOfLastRecord": f"{last.arrived:%Y-%m-%dT%H:%M:%S.%fZ}",
-            },
-            "payload": {"Records": [item.data for item in discarded.records]},
-        }
-        if discarded.error is not None:
-            record["responseContext"] = {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"}
-            record["responsePayload"] = discarded.error.response or {"errorMessage": discarded.error.reason}
+        record = failure_record(discarded, about, new_ids(1)[0], self.delivery_now())
         what = "Lambda Function Invocation Result - Failure"
         await self._accept(_failures_of(configuration.name), [("lambda", what, record)])
 

@@ -52,13 +52,19 @@ class Routes:
                 assert rule.event_pattern is not None  # noqa: S101 - for the type checker
                 matcher.add(rule.name, rule.event_pattern)
         self._archives = router.list_archives()
+        self._most: dict[tuple[str, int], int] = {}  # by bus, and after how many hops
 
-    def at_most(self, bus: str, come_through: frozenset[str] = frozenset()) -> int:
-        """Count the deliveries that one event has if every rule matches; a bus counts once."""
-        come_through |= {bus}
-        targets = [target for rule in self._rules[bus].values() for target in rule.targets]
-        ahead = {self._next_bus(target) for target in targets} - come_through - {None}
-        return len(targets) + sum(self.at_most(name, come_through) for name in ahead if name is not None)
+    def at_most(self, bus: str, hops: int = 0) -> int:
+        """Count the deliveries that one event has if every rule matches, over as many buses as the router allows."""
+        known = self._most.get((bus, hops))
+        if known is None:
+            targets = [target for rule in self._rules[bus].values() for target in rule.targets]
+            known = len(targets)
+            if hops < self._router.maximum_hops:
+                ahead = filter(None, map(self._next_bus, targets))
+                known += sum(self.at_most(name, hops + 1) for name in ahead)
+            self._most[bus, hops] = known
+        return known
 
     def send(self, events: Sequence[Event], event_bus_name: str) -> Traffic:
         """Follow events that are put on a bus."""

@@ -90,7 +90,7 @@ class FanOut:
     What handlers put of their own, records for destinations and dead letters are not counted.
 
     Attributes:
-        at_most: If all rules matched that are enabled; each bus is counted once, however often an event comes back.
+        at_most: If all rules matched that are enabled, as often as an event comes back within `maximum_hops`.
         events: How many events of the traffic there were for this bus; the following is 0 when there was none.
         mean: How many deliveries became of one of them on average.
         most: The most that became of one of them.

@@ -225,7 +225,7 @@ async def test_a_batch_is_discarded_after_its_retries_and_its_record_kept(report
     assert failed["data"]["detail"] == {"n": 1}
     assert record["requestContext"].pop("requestId")
     assert record["requestContext"] == {
-        "functionArn": "work",
+        "functionArn": "arn:aws:lambda:local:000000000000:function:work",
         "condition": "RetryAttemptsExhausted",
         "approximateInvokeCount": 3,
     }
@@ -521,7 +521,7 @@ async def received(router, name="outgoing"):
 async def test_a_pipe_filters_enriches_transforms_and_sends():
     router = pipe_router()
 
-    @router.function("prices")
+    @router.function("prices", timeout=seconds(20))
     async def prices(event, context):
         found = [json.loads(record["body"]) for record in event]
         return [{**order, "price": order["n"] * 10} for order in found if order["n"] != 3]
@@ -718,6 +718,15 @@ async def test_what_belongs_to_a_pipe_goes_with_it():
         await router.queue("incoming").send("a")
         await anyio.sleep(1)
         assert list((await router.ledger()).parked) == []
+
+
+def test_a_pipes_functions_are_done_before_messages_come_again():
+    router = pipe_router()
+    router.function("slow", timeout=seconds(31))(Worker())
+    for options in ({"target": "slow"}, {"target": Scripted(id="t"), "enrichment": "slow"}):
+        with pytest.raises(InvalidRuleError, match="30 seconds is less than Function timeout: 31 seconds"):
+            router.pipe("p", "incoming", options.pop("target"), **options)
+    router.pipe("p", items(1), "slow", enrichment="slow")
 
 
 @pytest.mark.parametrize(

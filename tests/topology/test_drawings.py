@@ -63,7 +63,7 @@ def test_dot_has_every_node_and_edge_and_quotes_what_it_must(router):
 def test_lines_tell_of_every_part(router):
     lines = list(to_lines(topology(router, publishes=[Placed], traffic=[make_event()])))
     assert lines[2:6] == [
-        "bus default  one event becomes 3 deliveries at most; 1 events became 0.00 on average, 0 at most",
+        "bus default  one event becomes 9 deliveries at most; 1 events became 0.00 on average, 0 at most",
         '  matched by charge  pattern: {"detail-type":["Placed"],"source":["shop"]}',
         f"    sent to charge  type: FunctionTarget  function: {__name__}.router.<locals>.charge",
         "      returns event type Charged",
@@ -79,7 +79,7 @@ def test_json_has_all_of_it(router):
     assert [node["id"] for node in read["nodes"]] == list(found.nodes)
     assert len(read["edges"]) == len(found.edges)
     assert [finding["code"] for finding in read["findings"]] == [finding.code for finding in found.findings]
-    assert read["fan_out"]["default"]["at_most"] == 3
+    assert read["fan_out"]["default"]["at_most"] == 9
 
 
 # -- the picture -------------------------------------------------------------------------------------------------
