@@ -44,10 +44,11 @@ def failed_ids(answer: Any, ids: Sequence[str]) -> frozenset[str]:
         return frozenset()
     if not isinstance(failures, Sequence) or isinstance(failures, str):
         raise BatchFailedError(f"batchItemFailures is {failures!r}, and no list", answer)
+    known = frozenset(ids)
     named: list[str] = []
     for failure in failures:
         id = failure.get("itemIdentifier") if isinstance(failure, Mapping) else None
-        if not isinstance(id, str) or id not in ids:
+        if not isinstance(id, str) or id not in known:
             raise BatchFailedError(f"{failure!r} in batchItemFailures names no record of the batch", answer)
         named.append(id)
     return frozenset(named)

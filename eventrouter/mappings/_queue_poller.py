@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final
 
@@ -18,9 +17,10 @@ from anyio.abc import TaskGroup
 from eventrouter.mappings._answers import BatchFailedError
 from eventrouter.mappings._configuration import EventSourceMappingConfiguration
 from eventrouter.mappings._consume import BatchTooLargeError, Consume, NotNowError
-from eventrouter.mappings._records import Record, message_record
+from eventrouter.mappings._records import LARGEST_BATCH, Record, message_record
 from eventrouter.mappings._scale import workers_wanted
 from eventrouter.mappings._state import Counts
+from eventrouter.mappings._stopping import Stopping
 from eventrouter.queues import Message, Queue
 from eventrouter.queues._attributes import MAXIMUM_VISIBILITY_TIMEOUT
 from eventrouter.queues._queue import MAXIMUM_BATCH
@@ -38,11 +38,9 @@ _FIRST_REST, _LONGEST_REST = 0.1, 10.0
 _PAUSE: Final = 1.0
 #: How many seconds the store may take while everything is being cancelled.
 _STORE_PATIENCE: Final = 5.0
-#: When the bodies of a batch have so many bytes, it is handed over. A function takes 6 MB, with what is around them.
-_LARGEST: Final = 5_000_000
 
 
-class QueuePoller:
+class QueuePoller(Stopping):
     """Hands the messages of a queue over in batches.
 
     Args:
@@ -61,35 +59,20 @@ class QueuePoller:
         counts: Counts,
         region: str,
     ) -> None:
+        super().__init__()
         self._queue = queue
         self._configuration = configuration
         self._consume = consume
         self._counts = counts
         self._region = region
         self._maximum = configuration.maximum_concurrency or max(DEFAULT_CONCURRENCY, configuration.minimum_concurrency)
-        self._is_stopping = False
-        self._scopes: set[anyio.CancelScope] = set()  # of what waits, and need not when it stops
         self._changed = anyio.Event()  # the number of workers that are idle
         self._look_again = _LOOK_AGAIN
 
     def stop(self) -> None:
         """Take no more messages, and finish what has been taken."""
-        self._is_stopping = True
+        super().stop()
         self._changed.set()
-        for scope in self._scopes:
-            scope.cancel()
-
-    @contextmanager
-    def _waiting(self) -> Iterator[anyio.CancelScope]:
-        """Give up what the block waits for when the poller stops."""
-        with anyio.CancelScope() as scope:
-            if self._is_stopping:
-                scope.cancel()
-            self._scopes.add(scope)
-            try:
-                yield scope
-            finally:
-                self._scopes.remove(scope)
 
     # -- workers -------------------------------------------------------------------------------------------------
 
@@ -170,7 +153,10 @@ class QueuePoller:
     async def _gather(self) -> list[Record]:
         """Take messages until a batch is full, or its window is over. None when none came for a while."""
         configuration, window = self._configuration, self._configuration.batch_window.total_seconds()
+        # Until the batch is full, too.
+        hidden = min(self._queue.attributes.visibility_timeout + configuration.batch_window, MAXIMUM_VISIBILITY_TIMEOUT)
         records: list[Record] = []
+        size = 0
         deadline = anyio.current_time() + configuration.idle_timeout.total_seconds()
         try:
             while not self._is_stopping:
@@ -179,17 +165,19 @@ class QueuePoller:
                 messages: Sequence[Message] = ()
                 with self._waiting():
                     messages = await self._queue.receive(
-                        asked, wait_time=timedelta(seconds=wait), visibility_timeout=self._hidden(configuration)
+                        asked, wait_time=timedelta(seconds=wait), visibility_timeout=hidden
                     )
                 found = [message_record(message, arn=self._queue.arn, region=self._region) for message in messages]
                 kept = [record for record in found if record.matches(configuration.filters)]
                 if kept and not records:
                     deadline = anyio.current_time() + window
                 records += kept
+                size += sum(record.size for record in kept)
                 if len(kept) < len(found):
                     self._counts.filtered += len(found) - len(kept)
                     await self._delete([record for record in found if record not in kept])
-                if self._is_full(records) or (records and not window and len(messages) < asked):
+                is_full = len(records) >= configuration.batch_size or size >= LARGEST_BATCH
+                if is_full or (records and not window and len(messages) < asked):
                     break
                 if anyio.current_time() >= deadline and (records or not messages):
                     break
@@ -198,14 +186,6 @@ class QueuePoller:
                 await self._give_back(records)
             raise
         return records
-
-    def _hidden(self, configuration: EventSourceMappingConfiguration) -> timedelta:
-        """Say how long messages are hidden that are received: until the batch is full, too."""
-        hidden = self._queue.attributes.visibility_timeout + configuration.batch_window
-        return min(hidden, MAXIMUM_VISIBILITY_TIMEOUT)
-
-    def _is_full(self, records: Sequence[Record]) -> bool:
-        return len(records) >= self._configuration.batch_size or sum(record.size for record in records) >= _LARGEST
 
     async def _attempt(self, batch: Sequence[Record]) -> None:
         """Hand a batch over until all of it is done or has failed."""

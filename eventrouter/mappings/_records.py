@@ -15,6 +15,9 @@ from eventrouter.errors import InvalidEventError
 from eventrouter.patterns import Pattern
 from eventrouter.queues import Message
 
+#: When the records of a batch have so many bytes, it is handed over. A function takes 6 MB, with what is around them.
+LARGEST_BATCH: Final = 5_000_000
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
@@ -20,8 +20,9 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from eventrouter.mappings._answers import BatchFailedError
 from eventrouter.mappings._configuration import EventSourceMappingConfiguration
 from eventrouter.mappings._consume import BatchTooLargeError, Consume, NotNowError
-from eventrouter.mappings._records import Record
+from eventrouter.mappings._records import LARGEST_BATCH, Record
 from eventrouter.mappings._state import Counts
+from eventrouter.mappings._stopping import Stopping
 from eventrouter.mappings._streams import Stream
 
 logger = logging.getLogger("eventrouter.mappings")
@@ -30,8 +31,6 @@ logger = logging.getLogger("eventrouter.mappings")
 _FIRST_REST, _LONGEST_REST = 0.1, 30.0
 #: How long a source that failed is left alone, in seconds.
 _PAUSE: Final = 1.0
-#: When the records of a batch have so many bytes, it is handed over.
-_LARGEST: Final = 5_000_000
 
 #: Why a batch was given up, in Lambda's words.
 Condition: TypeAlias = Literal["RetryAttemptsExhausted", "RecordAgeExceeded"]
@@ -63,7 +62,7 @@ class _NotDoneError(Exception):
         self.attempts = attempts
 
 
-class StreamPoller:
+class StreamPoller(Stopping):
     """Hands the records of a stream over in batches, in order.
 
     Args:
@@ -85,32 +84,13 @@ class StreamPoller:
         discard: Callable[[Discarded], Awaitable[None]],
         now: Callable[[], datetime],
     ) -> None:
+        super().__init__()
         self._stream = stream
         self._discard = discard
         self._configuration = configuration
         self._consume = consume
         self._counts = counts
         self._now = now
-        self._is_stopping = False
-        self._scopes: set[anyio.CancelScope] = set()
-
-    def stop(self) -> None:
-        """Take no more records; an attempt that runs goes on to its end."""
-        self._is_stopping = True
-        for scope in self._scopes:
-            scope.cancel()
-
-    @contextmanager
-    def _waiting(self) -> Iterator[None]:
-        """Give up what the block waits for when the poller stops."""
-        with anyio.CancelScope() as scope:
-            if self._is_stopping:
-                scope.cancel()
-            self._scopes.add(scope)
-            try:
-                yield
-            finally:
-                self._scopes.remove(scope)
 
     async def run(self) -> None:
         """Go on until it is stopped, or the stream has ended."""
@@ -160,7 +140,7 @@ class StreamPoller:
         window = self._configuration.batch_window.total_seconds()
         scope = anyio.CancelScope()
         with self._waiting(), scope, suppress(anyio.EndOfStream):
-            while len(batch) < self._configuration.batch_size and size < _LARGEST:
+            while len(batch) < self._configuration.batch_size and size < LARGEST_BATCH:
                 try:
                     record = records.receive_nowait()
                 except anyio.WouldBlock:
