@@ -226,6 +226,21 @@ class DeadLetter:
     group: str | None = None
     is_ordered: bool = False
 
+    def again(self, now: datetime) -> Accepted:
+        """Give its event for its subscription only, as if it were accepted *now*."""
+        receivers = (self.subscription,)
+        return Accepted(
+            self.event,
+            now,
+            receivers,
+            self.hops,
+            self.causes,
+            self.trace_header,
+            self.group,
+            receivers if self.is_ordered else (),
+            event_bus_name=self.subscription.event_bus_name,
+        )
+
     @property
     def attributes(self) -> dict[str, str]:
         """The reasons as EventBridge writes them into message attributes; of a function, as Lambda does.

@@ -10,7 +10,6 @@ from typing import Final
 import msgspec
 
 from eventrouter.records import (
-    Accepted,
     DeadLetter,
     DeadLettered,
     Delivered,
@@ -241,20 +240,8 @@ class DeliveryBatch(Batch):
             for _, body in self._execute("DELETE FROM dead WHERE id = ? RETURNING id, body", (id,)).fetchall():
                 letter = read_letter(id, body)
                 letters.append(letter)
-                receivers = (letter.subscription,)
-                item = Accepted(
-                    letter.event,
-                    now,
-                    receivers,
-                    letter.hops,
-                    letter.causes,
-                    letter.trace_header,
-                    letter.group,
-                    receivers if letter.is_ordered else (),
-                    event_bus_name=letter.subscription.event_bus_name,
-                )
                 self._count(self.number_of(letter.subscription), DEAD_LETTERED, -1)
-                self._write(item, msgspec.json.encode(letter.event))
+                self._write(letter.again(now), msgspec.json.encode(letter.event))
         return letters
 
     def purge(self, ids: Sequence[int]) -> int:

@@ -501,18 +501,7 @@ class MemoryStore:
         """Make deliveries of dead letters again."""
         letters = [self._dead_letters.pop(id) for id in dict.fromkeys(ids) if id in self._dead_letters]
         for letter in letters:
-            receivers = (letter.subscription,)
-            item = Accepted(
-                letter.event,
-                now,
-                receivers,
-                letter.hops,
-                letter.causes,
-                letter.trace_header,
-                letter.group,
-                receivers if letter.is_ordered else (),
-                event_bus_name=letter.subscription.event_bus_name,
-            )
+            item = letter.again(now)
             backlog = self._backlogs[letter.subscription]
             backlog.dead_lettered -= 1
             backlog.unfinished += 1
