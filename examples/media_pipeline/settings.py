@@ -18,7 +18,7 @@ class Settings:
         render_timeout: How long making one rendition may take.
         retry_delay: What a job that has failed waits for, and twice as long after the second time.
         heartbeat: How often a worker says that it is alive. Three times as long after the service was killed, what it
-            was making is made again.
+            was making is made again; what it had only just received, `render_timeout` and 15 seconds after.
         most_workers: How many renditions are made at once.
     """
 

@@ -113,7 +113,8 @@ def test_what_is_removed_is_gone(service, ada):
 
 
 def test_nothing_is_lost_when_the_service_is_killed(tmp_path):
-    options = ["--heartbeat", "0.4", "--retry-delay", "0", "--workers", "2"]
+    # A job that was received, but had no sign of life yet when the kill came, waits for --render-timeout and 15 s more.
+    options = ["--heartbeat", "0.4", "--render-timeout", "5", "--retry-delay", "0", "--workers", "2"]
     with Service(tmp_path / "data", *options) as service:
         with service.sign_in("ada") as client:
             for number in range(5):
