@@ -30,7 +30,9 @@ def loop_finder() -> Callable[[], object]:
 def loop_time() -> Callable[[], float]:
     """Give what tells the time of the event loop that runs here, in seconds."""
     time: Callable[[], float] = (
-        current_token().native_token.time if _is_asyncio() else sys.modules["trio"].current_time  # type: ignore[attr-defined]
+        current_token().native_token.time  # type: ignore[attr-defined]
+        if _is_asyncio()
+        else sys.modules["trio"].lowlevel.current_clock().current_time  # where trio.current_time finds it each time
     )
     return time
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import heapq
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -21,9 +21,11 @@ from eventrouter.retry import jitter
 from eventrouter.schedules import ScheduleExpression
 from eventrouter.schedules._missed import judge, latest
 
+T = TypeVar("T")
+
 logger = logging.getLogger("eventrouter.schedules")
 
-#: The longest rest, in seconds: so late is it noticed that the wall clock was set forward.
+#: The longest rest, in seconds: so late is it noticed that the wall clock was set forward, if nobody says so.
 _LONGEST_REST: Final = 15.0
 #: How long a store that failed is left alone, in seconds.
 _PAUSE: Final = 1.0
@@ -69,13 +71,18 @@ class Scheduler:
         clock: The wall clock.
         dispatcher: Delivers them.
         seed: Of the places in flexible time windows.
+        longest_rest: After so many seconds it looks at the clock again, whenever something is due.
     """
 
-    def __init__(self, store: Store, clock: Clock, dispatcher: Dispatcher, *, seed: int) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, dispatcher: Dispatcher, *, seed: int, longest_rest: float | None = None
+    ) -> None:
         self._store = store
+        self._never_waits = getattr(store, "never_waits", False)
         self._clock = clock
         self._dispatcher = dispatcher
         self._seed = seed
+        self._longest_rest = longest_rest or _LONGEST_REST
         self._plans: dict[str, Plan] = {}
         self._new: dict[str, Plan] = {}  # whose next occurrence is not known yet
         self._forget: dict[str, None] = {}  # keys, in order
@@ -125,6 +132,10 @@ class Scheduler:
                 self._forget |= dict.fromkeys((plan.key, plan.claim))
                 self._woken.set()
 
+    def clock_was_set(self) -> None:
+        """Look at the clock now, and not only when something seemed to be due."""
+        self._woken.set()
+
     # -- life ----------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
@@ -166,14 +177,20 @@ class Scheduler:
         except Exception:
             logger.exception("The store failed; schedules go on in a second")
             rest = _PAUSE
-        with anyio.move_on_after(rest):
+        with anyio.CancelScope(deadline=self._dispatcher.loop_time() + rest):
             await self._woken.wait()
+
+    async def _ask(self, answer: Awaitable[T]) -> T:
+        """Wait for the store, though not for ever. Shielded: what it has done must be followed by our hearing of it."""
+        if self._never_waits:
+            return await answer
+        with anyio.fail_after(_STORE_PATIENCE, shield=True):
+            return await answer
 
     async def _look(self) -> None:
         if self._forget:
             forgotten = list(self._forget)
-            with anyio.fail_after(_STORE_PATIENCE, shield=True):
-                await self._store.forget_schedules(forgotten)
+            await self._ask(self._store.forget_schedules(forgotten))
             for key in forgotten:
                 self._forget.pop(key, None)
         if self._disabled:
@@ -184,9 +201,12 @@ class Scheduler:
         if self._new:
             await self._adopt()
         self._next.clear()  # it helps where many are due at once
-        while self._heap and self._heap[0].at <= self._clock.now():
-            await self._fire(self._pop_due(self._clock.now()))
-            await anyio.lowlevel.checkpoint()
+        now = self._clock.now()
+        while due := self._pop_due(now):
+            await self._fire(due)
+            now = self._clock.now()
+            if self._heap and self._heap[0].at <= now:
+                await anyio.lowlevel.checkpoint()
 
     @property
     def is_settled(self) -> bool:
@@ -197,16 +217,15 @@ class Scheduler:
         if self._new:
             return _CLAIM_PAUSE
         if not self._heap:
-            return _LONGEST_REST
-        return min(_LONGEST_REST, max(0.0, (self._heap[0].at - self._clock.now()).total_seconds()))
+            return self._longest_rest
+        return min(self._longest_rest, max(0.0, (self._heap[0].at - self._clock.now()).total_seconds()))
 
     # -- beginning -----------------------------------------------------------------------------------------------
 
     async def _adopt(self) -> None:
         """Find out for which instant new plans fire next, and remember when those began that are new to the store."""
         names = None if len(self._new) > _SLICE else [plan.name for plan in self._new.values()]
-        with anyio.fail_after(_STORE_PATIENCE, shield=True):
-            fired = await self._store.last_fired(names)
+        fired = await self._ask(self._store.last_fired(names))
         enabled: list[Plan] = []
         for number, plan in enumerate(list(self._new.values())):
             if number % _SLICE == _SLICE - 1:
@@ -239,8 +258,7 @@ class Scheduler:
 
     async def _mark(self, occurrences: Sequence[Occurrence]) -> Sequence[bool]:
         """Have the store remember instants for which nothing is sent; say which are news to it."""
-        with anyio.fail_after(_STORE_PATIENCE, shield=True):
-            return await self._store.fire(occurrences)
+        return await self._ask(self._store.fire(occurrences))
 
     def _resume(self, plan: Plan, last: datetime) -> None:
         """Go on after an occurrence that was fired for, in whichever process."""
@@ -357,9 +375,7 @@ class Scheduler:
             occurrences += [Occurrence(plan.key, slot, plan.make(slot, at)) for slot in fires]
             decided.append((plan, fires[-1] if fires else passed or first))
         try:
-            # Shielded: a store that has them must be followed by the dispatcher's hearing of it.
-            with anyio.fail_after(_STORE_PATIENCE, shield=True):
-                results = await self._store.fire(occurrences)
+            results = await self._ask(self._store.fire(occurrences))
         except BaseException:
             self._dispatcher.doubt()  # it may have happened even so
             for again in due:

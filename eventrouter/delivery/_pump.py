@@ -24,6 +24,7 @@ that goes from one ready delivery to the next; while its target waits, another w
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -134,9 +135,10 @@ class Pump:
         if not self._woken.is_set():
             await self._woken.wait()  # what it was made for is being written
         while True:
-            self._woken = anyio.Event()  # made before looking, so that what comes meanwhile is not slept through
-            now = self._host.clock.now()
-            workers.end_what_takes_too_long(self._host.loop_time())
+            if self._woken.is_set():
+                self._woken = anyio.Event()  # made before looking, so that what comes meanwhile is not slept through
+            now, loop_now = self._host.clock.now(), self._host.loop_time()
+            workers.end_what_takes_too_long(loop_now)
             try:
                 if self._never_waits:
                     wake_at = await self._turn(now)
@@ -150,7 +152,8 @@ class Pump:
             is_busy = workers.running or workers.outcomes or self.expected or self._woken.is_set()
             if wake_at is None and workers.limit and not is_busy:
                 break  # nothing waits and, since leases count as due, nobody has anything
-            await self._sleep(wake_at)
+            rest = math.inf if wake_at is None else min((wake_at - now).total_seconds(), _LONGEST_SLEEP)
+            await self._sleep(loop_now + rest)
         workers.end()
 
     async def _turn(self, now: datetime) -> datetime | None:
@@ -184,13 +187,13 @@ class Pump:
             return now + _OTHERS_TURN
         return due
 
-    async def _sleep(self, wake_at: datetime | None) -> None:
-        """Wait for a wake-up, or until something is due."""
-        deadline = self.workers.deadline
-        if wake_at is not None:
-            seconds = (wake_at - self._host.clock.now()).total_seconds()
-            deadline = min(deadline, self._host.loop_time() + min(seconds, _LONGEST_SLEEP))
-        with anyio.CancelScope(deadline=deadline):
+    async def _sleep(self, due: float) -> None:
+        """Wait for a wake-up, or until something is due, in the event loop's time."""
+        if self.workers.is_called:
+            await anyio.lowlevel.checkpoint()  # most targets never wait, and then the outcome is there already
+            if self._woken.is_set():
+                return
+        with anyio.CancelScope(deadline=min(due, self.workers.deadline)):
             await self._woken.wait()
 
     async def _lease(self, free: int, now: datetime) -> None:

@@ -111,7 +111,7 @@ class Workers:
         self._wake = wake
         self._all: set[_Worker] = set()
         self._idle: anyio.Event | None = None  # wakes the one worker that has nothing to do
-        self._is_called = False  # whether a worker is on its way
+        self.is_called = False  # whether a worker is on its way
         self._is_over = False
         self._is_between_turns = False  # whether a worker goes on when all others have had their turn
         self._throttled = 0  # attempts in a row
@@ -157,9 +157,9 @@ class Workers:
 
     def call(self) -> None:
         """Have one more worker, if there is none on its way already."""
-        if self._is_called:
+        if self.is_called:
             return
-        self._is_called = True
+        self.is_called = True
         if self._idle is not None:
             self._idle.set()
         else:
@@ -174,12 +174,12 @@ class Workers:
     async def _work(self) -> None:
         worker = _Worker(self.target)
         self._all.add(worker)
-        self._is_called = False
+        self.is_called = False
         while True:
             with anyio.CancelScope() as worker.scope:
                 while not worker.scope.cancel_called:
                     if self._may_attempt():
-                        if await self._attempt_many(worker):
+                        if await self._attempt_many(worker) and self.ready:
                             await self._let_others_run()
                     elif not await self._is_needed_again():
                         self._all.remove(worker)
@@ -209,7 +209,7 @@ class Workers:
             await self._idle.wait()
         finally:
             self._idle = None
-        self._is_called = False
+        self.is_called = False
         return not self._is_over
 
     async def _attempt_many(self, worker: _Worker) -> bool:  # noqa: C901, PLR0912, PLR0915 - hot: every delivery passes here
@@ -231,7 +231,7 @@ class Workers:
                 if not ready or self.running > self.limit or self.is_resting:
                     break
                 worker.delivery = delivery = ready.popleft()
-                if ready and not self._is_called:
+                if ready and not self.is_called:
                     self.call()  # it comes if this target waits, and finds nothing to do if it does not
                 target = worker.target = self.target
                 if delivery.attempt > 1 and (instead := judge.withhold(delivery, target)) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ class SimulationError(EventRouterError):
     """A simulation cannot be made as asked."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Simulation:
     """A router that is being simulated.
 
@@ -44,6 +45,10 @@ class Simulation:
     begin: datetime
     _clock: LoopClock
     _stand_ins: Mapping[str, StandIn]
+
+    def __repr__(self) -> str:
+        """Say how much has happened; all of it would fill a book."""
+        return f"<Simulation from {self.begin.isoformat()}, {len(self.trace)} steps>"
 
     @property
     def now(self) -> datetime:
@@ -74,8 +79,9 @@ class Simulation:
         await anyio.sleep((length + _SOON).total_seconds())
 
     def jump_clock(self, by: timedelta) -> None:
-        """Set the wall clock, forward or back, while nothing else knows; `now` is what it says then."""
+        """Set the wall clock, forward or back, which schedules notice at once; `now` is what it says then."""
         self._clock.jump(by)
+        self.router._scheduler.clock_was_set()  # noqa: SLF001 - the kit is a part of the package
 
     async def run_until_idle(self) -> None:
         """Let time pass until every delivery has ended, retries included; schedules do not count."""
@@ -179,7 +185,7 @@ def _in_place_of(router: EventRouter, clock: LoopClock, seed: int, store: Store)
         (router, "_store", store),
         (dispatcher, "store", store),
         (dispatcher, "_accounts", {}),  # what the buses have left of their retry budgets
-        (router, "_scheduler", Scheduler(store, clock, dispatcher, seed=seed)),
+        (router, "_scheduler", Scheduler(store, clock, dispatcher, seed=seed, longest_rest=math.inf)),
         (router, "_schedules", dict(router._schedules)),  # noqa: SLF001
     ]
     before = [(part, name, getattr(part, name)) for part, name, _ in parts]

@@ -1,6 +1,6 @@
 """Faults on purpose: each is there, and what is sound bears it."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import anyio
 import pytest
@@ -174,6 +174,20 @@ async def test_a_clock_that_is_set_fires_no_schedule_twice():
         sim.jump_clock(timedelta(minutes=50))
         await sim.advance(hours=1)
     assert len(seen) == len(set(seen)) > 3
+
+
+async def test_a_schedule_is_due_as_soon_as_the_clock_is_set_forward():
+    router, seen = EventRouter(), []
+
+    @router.schedule("at(2026-03-01T18:00:00)")
+    async def once(event: Event) -> None:
+        seen.append(event.time)
+
+    async with simulate(router, at="2026-03-01T12:00Z") as sim:
+        await sim.advance(minutes=1)
+        sim.jump_clock(timedelta(hours=6))
+        await sim.advance(seconds=0)
+        assert seen == [datetime(2026, 3, 1, 18, tzinfo=UTC)]
 
 
 # -- idempotency -------------------------------------------------------------------------------------------------

@@ -77,6 +77,7 @@ async def test_hours_of_retries_pass_and_everything_is_accounted_for():
         assert len(sim.seen("crm")) == 8  # four attempts each of the order and of what was charged
         ledger = await sim.ledger()
     assert ledger.is_balanced
+    assert repr(sim) == f"<Simulation from {START.isoformat()}, {len(sim.trace)} steps>"
     assert len(sim.trace.of("INVOCATION_DLQ")) == 2
     assert len(sim.trace.of("INVOCATION_SUCCESS")) == 1 + 25  # charged, and tidied at the first and each full hour
 
