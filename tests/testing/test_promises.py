@@ -52,7 +52,7 @@ class World:
             await anyio.sleep(event.detail["n"] % 3)
             self.done[event.detail["group"]].append(event.detail["n"])
 
-        @router.schedule("cron(0/30 * * * ? *)")
+        @router.schedule("cron(0/30 * * * ? *)", retry_policy=POLICY)
         async def half_hourly(event: Event) -> None:
             self.fired[event.time].add(event.id)
 
