@@ -16,8 +16,10 @@ import anyio
 from eventrouter._ids import seeded_ids
 from eventrouter._scheduler import Scheduler
 from eventrouter.abc import Store, Target
+from eventrouter.delivery._receivers import RecordReceiver, holder
 from eventrouter.errors import EventRouterError
-from eventrouter.records import Delivery, Ledger
+from eventrouter.mappings._router import MAPPINGS
+from eventrouter.records import Delivery, Ledger, Subscription
 from eventrouter.router import EventRouter
 from eventrouter.testing._scripts import Script, StandIn
 from eventrouter.testing._trace import Trace
@@ -134,9 +136,9 @@ async def simulate(
         router: The router, which must not be running.
         at: When virtual time begins: aware, or text in ISO 8601, in UTC unless it says otherwise.
         seed: Of all that is random.
-        replace: Scripts by the ids of targets, of rules and of schedules; also as `rule/target` or `bus/rule/target`,
-            with `*` for any text. The first that fits counts. Options of the targets stay: retries, time limits,
-            dead-letter queues, destinations.
+        replace: Scripts by the ids of targets, of rules, schedules, pipes, and of mappings whose `on_failure` is meant;
+            also as `rule/target`, `bus/rule/target` or `pipe/target`, with `*` for any text. The first that fits
+            counts. Options of the targets stay: retries, time limits, dead-letter queues, destinations.
         store: Takes the place of the router's store, such as `MemoryStore()`.
 
     Raises:
@@ -228,6 +230,9 @@ class _Replacing:
             if made is not None:
                 router.put_schedule(replaced(schedule, target=made))
                 self._undone.callback(router.put_schedule, schedule)
+        for subscription, target in list(router._dispatcher.targets.items()):  # noqa: SLF001 - the kit is a part of the package
+            if subscription.event_bus_name == MAPPINGS:  # of a pipe, or where a mapping sends what it gave up
+                self._replace_receiver(router, subscription, target)
         unused = [pattern for pattern in self._scripts if pattern not in self.stand_ins]
         if unused:
             raise SimulationError(f"No target is called {', '.join(map(repr, unused))}")
@@ -237,6 +242,13 @@ class _Replacing:
         if made is not None:
             router.put_targets(rule, [made], event_bus_name=bus)
             self._undone.callback(router.put_targets, rule, [target], event_bus_name=bus)
+
+    def _replace_receiver(self, router: EventRouter, subscription: Subscription, target: Target) -> None:
+        _, mapping, place = subscription
+        made = self._stand_in((target.id, mapping, f"{mapping}/{target.id}", f"{mapping}/{place}"), holder(target))
+        if made is not None:
+            router._target_was_put(subscription, RecordReceiver.of(made))  # noqa: SLF001 - the kit is a part of the package
+            self._undone.callback(router._target_was_put, subscription, target)  # noqa: SLF001
 
     def _stand_in(self, names: Sequence[str], target: Target) -> StandIn | None:
         for pattern, script in self._scripts.items():

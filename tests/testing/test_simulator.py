@@ -1,6 +1,7 @@
 """`simulate`: virtual time over everything, scripts for targets, and a trace that is the same on both backends."""
 
 import re
+import json
 import time
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
@@ -219,6 +220,37 @@ async def test_targets_are_found_by_several_names_and_keep_their_options(name):
     assert router.get_schedule("nightly") is schedule
     with pytest.raises(SimulationError, match=r"No target was replaced as 'x'; there is .*audit/r/t"):
         sim.seen("x")
+
+
+async def test_targets_of_pipes_and_failure_destinations_of_mappings_are_replaced_as_well():
+    router, called = EventRouter(), []
+
+    async def call(event: Event) -> None:
+        called.append(event)
+
+    async def lines():
+        yield {"n": 1}
+
+    @router.function("work")
+    async def work(event, context):
+        raise ValueError("never")
+
+    jobs = router.create_queue("jobs")
+    router.pipe("ship", source=jobs, target=FunctionTarget(id="carrier", function=call))
+    failures = FunctionTarget(id="failures", function=call)
+    router.event_source_mapping(
+        lines(), "work", name="lines", maximum_retry_attempts=0, on_failure=failures, maximum_record_age=seconds(60)
+    )
+    before = dict(router._dispatcher.targets)
+    async with simulate(router, replace={"ship": failing(times=1), "lines/*": returning()}) as sim:
+        await jobs.send("a")
+        await sim.advance(hours=1)
+        assert [delivery.attempt for delivery in sim.seen("carrier")] == [1, 2]
+        [delivery] = sim.seen("lines/on_failure")
+        assert sim.seen("failures") == [delivery]
+        assert json.loads(delivery.input)["requestContext"]["condition"] == "RetryAttemptsExhausted"
+    assert called == []
+    assert router._dispatcher.targets == before
 
 
 async def test_a_name_that_fits_nothing_is_refused_and_nothing_stays_replaced():
