@@ -39,6 +39,7 @@ class EventSourceMapping:
         source: The name of the queue or archive; of an iterator, the mapping's own name.
         source_kind: What that is: `queue`, `archive` or `iterator`.
         receiver: The name of the function, or a pipe's target.
+        enrichment: Of a pipe that has one: the name of the function, or the callable.
         configuration: How.
     """
 
@@ -51,12 +52,14 @@ class EventSourceMapping:
         start: Callable[[EventSourceMapping], None],
         *,
         source_kind: SourceKind,
+        enrichment: str | Callable[..., object] | None,
         may_run: Callable[[], bool],
         is_enabled: bool,
     ) -> None:
         self.source = source
         self.source_kind: SourceKind = source_kind
         self.receiver = receiver
+        self.enrichment = enrichment
         self.configuration = configuration
         self._make = make
         self._start = start

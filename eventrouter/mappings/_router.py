@@ -195,6 +195,7 @@ class EventSourceMappings(Functions):
             options,
             name=name,
             receiver=target if isinstance(target, Target) else label,
+            enrichment=enrichment,
             enabled=enabled,
             reports=True,
         )
@@ -211,6 +212,7 @@ class EventSourceMappings(Functions):
         *,
         name: str,
         receiver: str | Target,
+        enrichment: Enrichment | None = None,
         enabled: bool,
         reports: bool,
     ) -> EventSourceMapping:
@@ -246,6 +248,7 @@ class EventSourceMappings(Functions):
             make,
             self._start_mapping,
             source_kind=kind,
+            enrichment=enrichment.name if isinstance(enrichment, Function) else enrichment,
             may_run=self._may_read,
             is_enabled=enabled,
         )

@@ -12,7 +12,16 @@ NodeKind: TypeAlias = Literal[
     "event type", "schedule", "bus", "rule", "archive", "target", "function", "queue", "dead-letter queue"
 ]
 EdgeKind: TypeAlias = Literal[
-    "put on", "matched by", "sent to", "kept by", "returns", "on success", "on failure", "dead letters", "polled by"
+    "put on",
+    "matched by",
+    "sent to",
+    "kept by",
+    "returns",
+    "on success",
+    "on failure",
+    "dead letters",
+    "polled by",
+    "enriched by",
 ]
 #: What is worth a look: see `TopologyFinding`.
 Severity: TypeAlias = Literal["warning", "note"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from eventrouter.abc import DeadLetterQueue, Target
@@ -167,15 +168,33 @@ class Survey:
             source = self._queue(mapping.source)
         else:
             source = self._node("queue", mapping.source, _REMOVED)
-        if isinstance(mapping.receiver, Target):
-            pipe = self._node("target", f"pipe/{mapping.name}", {"type": "pipe"}, label=mapping.name)
-            self._connect(source, "polled by", pipe)
-            self._add_target(pipe, "sent to", mapping.receiver)
-            return
-        name, _ = split_name(mapping.receiver)
+        state = "" if mapping.state == "Enabled" else "DISABLED"
+        on_failure = mapping.configuration.on_failure
+        if isinstance(mapping.receiver, Target) or mapping.enrichment is not None:
+            enrichment = mapping.enrichment
+            calls = "" if enrichment is None or isinstance(enrichment, str) else _name_of(enrichment)
+            details = {"type": "pipe", "enrichment": calls, "state": state}
+            node = self._node("target", f"pipe/{mapping.name}", details, label=mapping.name)
+            if isinstance(enrichment, str):
+                self._connect(node, "enriched by", self._invoked(enrichment))
+            if isinstance(mapping.receiver, Target):
+                self._add_target(node, "sent to", mapping.receiver)
+            else:
+                self._connect(node, "sent to", self._invoked(mapping.receiver))
+        else:
+            node = self._invoked(mapping.receiver, {f"mapping {mapping.name}": state})
+        self._connect(source, "polled by", node)
+        if on_failure is not None:
+            self._add_target(node, "on failure", on_failure)
+
+    def _invoked(self, receiver: str, more: Mapping[str, str] | None = None) -> str:
+        """Give the function that is invoked by this name, with a qualifier perhaps, and tell more of it."""
+        name, _ = split_name(receiver)
         is_there = name in self._router.list_functions()
-        receiver = self._function(self._router.get_function(name)) if is_there else None
-        self._connect(source, "polled by", receiver or self._node("function", name, _REMOVED))
+        id = self._function(self._router.get_function(name)) if is_there else self._node("function", name, _REMOVED)
+        told = {key: value for key, value in (more or {}).items() if value}
+        self.nodes[id] = replace(self.nodes[id], details={**self.nodes[id].details, **told})
+        return id
 
     def _queue(self, name: str) -> str:
         node = f"queue:{name}"

@@ -1,7 +1,7 @@
 """`simulate`: virtual time over everything, scripts for targets, and a trace that is the same on both backends."""
 
-import re
 import json
+import re
 import time
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar

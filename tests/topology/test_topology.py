@@ -158,6 +158,44 @@ def test_mappings_and_pipes_lead_from_their_sources_to_who_receives():
     )
 
 
+def test_enrichments_failure_destinations_and_mappings_that_are_disabled_are_told():
+    router = EventRouter()
+    jobs = router.create_queue("jobs", visibility_timeout=timedelta(seconds=60))
+
+    @router.function("work")
+    async def work(event, context): ...
+
+    @router.function("prices")
+    async def prices(event, context): ...
+
+    async def look_up(records): ...
+
+    async def readings():
+        yield 1
+
+    router.pipe("priced", jobs, "work:$LATEST", enrichment=prices)
+    router.pipe("told", readings, FunctionTarget(id="take", function=take), enrichment=look_up, enabled=False)
+    lost = FunctionTarget(id="lost", function=take)
+    mapping = router.event_source_mapping(readings, work, name="m", on_failure=lost)
+    found = topology(router)
+    assert set(found.edges) == connected(
+        ("queue:jobs", "target:pipe/priced", "polled by"),
+        ("target:pipe/priced", "function:prices", "enriched by"),
+        ("target:pipe/priced", "function:work", "sent to"),
+        ("event-type:iterator told", "target:pipe/told", "polled by"),
+        ("target:pipe/told", "target:pipe/told/take", "sent to"),
+        ("event-type:iterator m", "function:work", "polled by"),
+        ("function:work", "target:work/lost", "on failure"),
+    )
+    told = found.nodes["target:pipe/told"].details
+    assert told["state"] == "DISABLED"
+    assert told["enrichment"].endswith("look_up")
+    assert "mapping m" not in found.nodes["function:work"].details
+    mapping.disable()
+    assert topology(router).nodes["function:work"].details["mapping m"] == "DISABLED"
+    assert "enriched by" in to_html(found)
+
+
 def test_what_a_mapping_reads_or_invokes_may_have_been_removed():
     router = EventRouter()
     for name in ("jobs", "others"):
