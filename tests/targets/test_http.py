@@ -504,7 +504,7 @@ async def test_no_answer_in_time_is_a_timeout_and_leaves_no_connection():
         await anyio.sleep_forever()
 
     async with serve(hang, reply()) as server:
-        target = server.target(timeout=seconds(0.05), retry_policy=RetryPolicy(base_delay=seconds(0.001)))
+        target = server.target(timeout=seconds(0.3), retry_policy=RetryPolicy(base_delay=seconds(0.001)))
         recorder = Recorder()
         async with make_router(target, clock=None, observers=[recorder]) as router:
             await router.put_events([order()])
