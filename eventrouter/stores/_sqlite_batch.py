@@ -18,7 +18,7 @@ from eventrouter.stores._sqlite_schema import HISTORY, NEVER, to_micros
 SWEPT: Final = 2
 #: As many of each kind when the file has no room, and nothing is written that could remove any in passing.
 LARGEST_SWEEP: Final = 500
-#: How many rows are inserted at once: each number is a statement of its own, which is kept prepared.
+#: How many rows one statement is about: each number makes a statement of its own, which is kept prepared.
 _SIZES: Final = (64, 16, 4, 1)
 #: Where a subscription's counts are.
 ACCEPTED, DELIVERED, DEAD_LETTERED, DROPPED, SKIPPED, RETRIES = range(6)
@@ -99,6 +99,19 @@ class Batch:
                 at += size
         return [row[0] for row in returned]
 
+    def _for_ids(self, statement: str, ids: Sequence[int], *before: object) -> list[Any]:
+        """Run a statement for many ids at once: they stand at its `{}`, after all other parameters.
+
+        Returns the rows that it returns, in no order. One step for all is several times as fast as one for each.
+        """
+        at, returned = 0, []
+        for size in _SIZES:
+            while len(ids) - at >= size:
+                marks = ", ".join("?" * size)
+                returned += self._execute(statement.format(marks), [*before, *ids[at : at + size]]).fetchall()
+                at += size
+        return returned
+
     def finish(self) -> None:
         """Write all that is left, so that the transaction can be committed."""
         self.flush()
@@ -137,10 +150,10 @@ class Batch:
     def _remove_ended(self) -> None:
         """Remove events that nobody has a use for any more."""
         if self._ended:
-            self.connection.executemany(
-                "DELETE FROM event WHERE seq = ? AND archives = 0 AND NOT EXISTS "
+            self._for_ids(
+                "DELETE FROM event WHERE seq IN ({}) AND archives = 0 AND NOT EXISTS "
                 "(SELECT 1 FROM delivery WHERE id BETWEEN event.seq AND event.seq + event.deliveries - 1)",
-                [(seq,) for seq in self._ended],
+                self._ended,
             )
             self._ended.clear()
 

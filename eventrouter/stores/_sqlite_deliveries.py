@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from itertools import groupby
+from typing import Any, Final
 
 import msgspec
 
@@ -73,9 +74,12 @@ class DeliveryBatch(Batch):
             if lapsed is not None:
                 del rows[max(lapsed, 1) :]  # one whose lease has run out comes alone
         end = to_micros(until)
-        self.connection.executemany(
-            "UPDATE delivery SET token = ?, due = ?, attempt = ?, began = ? WHERE id = ?",
-            [(token, end, row[1], present, row[0]) for row in rows],
+        self._for_ids(
+            "UPDATE delivery SET token = ?, due = ?, attempt = attempt + 1, began = ? WHERE id IN ({})",
+            [row[0] for row in rows],
+            token,
+            end,
+            present,
         )
         leased: list[Delivery] = []
         for id, attempt, at, body, hops, group, info, earlier in rows:  # hot
@@ -141,29 +145,53 @@ class DeliveryBatch(Batch):
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """See `Store.settle`."""
-        return [outcome for outcome in outcomes if not self._settle(outcome)]
+        stale: list[Outcome] = []
+        for waits, same in groupby(outcomes, lambda outcome: isinstance(outcome, RetryAt | Postponed)):
+            stale += [outcome for outcome in same if not self._wait(outcome)] if waits else self._end_all(list(same))
+        return stale
 
-    def _settle(self, outcome: Outcome) -> bool:
-        delivery = outcome.delivery
-        held = self._held(delivery)
-        number = held[2]
-        if number is None:
+    def _wait(self, outcome: RetryAt | Postponed) -> bool:
+        held = self._held(outcome.delivery)
+        is_retry = isinstance(outcome, RetryAt)
+        if not self._execute(
+            f"UPDATE delivery SET due = ?, token = 0, attempt = attempt - ?, error = ? WHERE {_HELD}",
+            (to_micros(outcome.at), not is_retry, f"{outcome.error_code}: {outcome.error_message}", *held),
+        ).rowcount:
             return False
-        if isinstance(outcome, RetryAt | Postponed):
-            is_retry = isinstance(outcome, RetryAt)
-            if self._execute(
-                f"UPDATE delivery SET due = ?, token = 0, attempt = attempt - ?, error = ? WHERE {_HELD}",
-                (to_micros(outcome.at), not is_retry, f"{outcome.error_code}: {outcome.error_message}", *held),
-            ).rowcount:
-                self._count(number, RETRIES, is_retry)
-                return True
-            return False
-        rows = self._execute(
-            f"DELETE FROM delivery WHERE {_HELD} RETURNING seq, grp, attempt, began, error", held
-        ).fetchall()
-        if not rows:
-            return False
-        [[seq, group, attempt, began, error]] = rows
+        assert held[2] is not None  # noqa: S101 - there was a row of it
+        self._count(held[2], RETRIES, is_retry)
+        return True
+
+    def _end_all(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """Remove deliveries that have ended, and note what follows; give those whose lease was lost."""
+        leases: dict[tuple[int, Subscription], list[int]] = {}
+        for outcome in outcomes:  # nearly always all are of one lease
+            delivery = outcome.delivery
+            leases.setdefault((delivery.token, delivery.subscription), []).append(delivery.id)
+        gone: dict[tuple[int, int], tuple[Any, ...]] = {}
+        for (token, subscription), ids in leases.items():
+            rows = self._for_ids(
+                # With a plus, as no index on these could be as good as the ids.
+                "DELETE FROM delivery WHERE +token = ? AND +subscription = ? AND id IN ({}) "
+                "RETURNING id, seq, grp, attempt, began, error",
+                ids,
+                token,
+                self.find(subscription),
+            )
+            gone |= {(row[0], token): row[1:] for row in rows}
+        stale: list[Outcome] = []
+        for outcome in outcomes:
+            row = gone.pop((outcome.delivery.id, outcome.delivery.token), None)  # popped: it ends once
+            if row is None:
+                stale.append(outcome)
+            else:
+                self._end(outcome, *row)
+        return stale
+
+    def _end(
+        self, outcome: Outcome, seq: int, group: str | None, attempt: int, began: int | None, error: str | None
+    ) -> None:
+        number = self.number_of(outcome.delivery.subscription)
         self._ended.append(seq)
         if group is not None:
             self._let_next_come(number, group)
@@ -180,7 +208,6 @@ class DeliveryBatch(Batch):
         self._ends.append((number, attempt, began, end, error, seq))
         if outcome.follow_ups:
             self.append(outcome.follow_ups, encoded(outcome.follow_ups))
-        return True
 
     def _bury(self, number: int, outcome: DeadLettered) -> None:
         self._count(number, DEAD_LETTERED)
