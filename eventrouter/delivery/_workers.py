@@ -96,6 +96,7 @@ class Workers:
         outcomes: What followed from the attempts, for somebody to take.
         running: How many workers are in an attempt.
         waiting: In how many of those the target waits for something.
+        is_called: Whether a worker is on its way.
     """
 
     def __init__(self, target: Target, limit: int, *, tasks: TaskGroup, judge: Judge, wake: Callable[[], None]) -> None:
@@ -111,7 +112,7 @@ class Workers:
         self._wake = wake
         self._all: set[_Worker] = set()
         self._idle: anyio.Event | None = None  # wakes the one worker that has nothing to do
-        self.is_called = False  # whether a worker is on its way
+        self.is_called = False
         self._is_over = False
         self._is_between_turns = False  # whether a worker goes on when all others have had their turn
         self._throttled = 0  # attempts in a row
