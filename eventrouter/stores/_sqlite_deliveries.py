@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -36,6 +35,8 @@ from eventrouter.stores._sqlite_batch import (
 from eventrouter.stores._sqlite_schema import NEVER, from_micros, to_micros
 
 logger = logging.getLogger("eventrouter.stores")
+
+_End: TypeAlias = Delivered | DeadLettered | Dropped
 
 #: Where the lease is that somebody comes back with: its id, its token, and whose it is.
 _HELD: Final = "id = ? AND token = ? AND subscription = ?"
@@ -146,9 +147,16 @@ class DeliveryBatch(Batch):
     def settle(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """See `Store.settle`."""
         stale: list[Outcome] = []
-        for waits, same in groupby(outcomes, lambda outcome: isinstance(outcome, RetryAt | Postponed)):
-            stale += [outcome for outcome in same if not self._wait(outcome)] if waits else self._end_all(list(same))
-        return stale
+        ended: list[_End] = []
+        for outcome in outcomes:
+            if not isinstance(outcome, RetryAt | Postponed):
+                ended.append(outcome)
+                continue
+            stale += self._end_all(ended)  # before it, as they came
+            ended.clear()
+            if not self._wait(outcome):
+                stale.append(outcome)
+        return stale + self._end_all(ended)
 
     def _wait(self, outcome: RetryAt | Postponed) -> bool:
         held = self._held(outcome.delivery)
@@ -162,7 +170,7 @@ class DeliveryBatch(Batch):
         self._count(held[2], RETRIES, is_retry)
         return True
 
-    def _end_all(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    def _end_all(self, outcomes: Sequence[_End]) -> list[_End]:
         """Remove deliveries that have ended, and note what follows; give those whose lease was lost."""
         leases: dict[tuple[int, Subscription], list[int]] = {}
         for outcome in outcomes:  # nearly always all are of one lease
@@ -179,18 +187,17 @@ class DeliveryBatch(Batch):
                 self.find(subscription),
             )
             gone |= {(row[0], token): row[1:] for row in rows}
-        stale: list[Outcome] = []
+        stale: list[_End] = []
         for outcome in outcomes:
             row = gone.pop((outcome.delivery.id, outcome.delivery.token), None)  # popped: it ends once
             if row is None:
                 stale.append(outcome)
             else:
-                self._end(outcome, *row)
+                self._end(outcome, row)
         return stale
 
-    def _end(
-        self, outcome: Outcome, seq: int, group: str | None, attempt: int, began: int | None, error: str | None
-    ) -> None:
+    def _end(self, outcome: _End, row: tuple[Any, ...]) -> None:
+        seq, group, attempt, began, error = row
         number = self.number_of(outcome.delivery.subscription)
         self._ended.append(seq)
         if group is not None:

@@ -262,6 +262,16 @@ async def test_the_ledger_counts_events_that_nobody_wanted(store):
     assert str(ledger) == "2 events, 2 deliveries: 0 delivered, 0 dead-lettered, 0 dropped, 2 unfinished; 0 retries"
 
 
+async def test_of_several_outcomes_of_one_delivery_in_a_call_the_first_counts(store):
+    await store.append([accepted(0, A), accepted(1, A), accepted(2, A)])
+    first, second, third = await lease(store)
+    again = RetryAt(first, SOON, "E", "m")
+    outcomes = [again, Delivered(first), Delivered(second), RetryAt(second, SOON, "E", "m"), Delivered(third)]
+    assert list(await store.settle([*outcomes, Delivered(third)])) == [outcomes[1], outcomes[3], Delivered(third)]
+    [waiting] = await lease(store)
+    assert (waiting.id, waiting.attempt) == (first.id, 2)
+
+
 async def test_memory_follows_what_is_alive_behind_an_old_lease():
     """One delivery that takes long must not keep the places of all that came and went after it."""
     store = MemoryStore()
