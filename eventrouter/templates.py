@@ -221,4 +221,7 @@ def _in_line(json: bytes | None) -> str:
     """Write a value in a string template: of objects and lists the JSON without its quotes (recorded)."""
     if json is None or not json.startswith((b"{", b"[")):
         return _in_json(json)
-    return json.decode().replace('"', "")
+    text = json.decode()
+    if "\\" in text:  # escape no more than has to be: the backslash of a quote that goes stands before what follows
+        text = _STRING.sub(lambda string: msgspec.json.encode(msgspec.json.decode(string[0])).decode(), text)
+    return text.replace('"', "")

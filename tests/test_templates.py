@@ -215,6 +215,7 @@ lines = st.lists(st.tuples(blanks.map(str.strip), strings).map("".join), min_siz
 @given(templates | lines, st.dictionaries(names, data), st.booleans())
 @example('{"a": "<a>"}', {"a": ['"']}, True)
 @example('"<a>"', {"a": {"\\": 1}}, False)
+@example('"<a>"', {"a": {'"\u00fc': None}}, True)
 def test_a_filled_template_is_what_the_oracle_says(template, detail, is_spaced):
     """And it is JSON, on one line, with the shape of the template."""
     text = json.dumps(detail, ensure_ascii=is_spaced, separators=(" , ", " : ") if is_spaced else None)

@@ -74,6 +74,9 @@ class SqliteStore:
     _writer_type = Writer
     _reader_type = Reader
 
+    #: Its calls wait for threads, which virtual time overtakes.
+    needs_real_time: Final = True
+
     def __init__(self, path: str | Path, *, synchronous: Synchronous = "FULL", max_size: int | None = None) -> None:
         if synchronous not in ("FULL", "NORMAL"):
             raise InvalidRuleError(f"synchronous is {synchronous!r}", hint="use 'FULL' or 'NORMAL'")

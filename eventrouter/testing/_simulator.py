@@ -139,7 +139,7 @@ async def simulate(
         replace: Scripts by the ids of targets, of rules, schedules, pipes, and of mappings whose `on_failure` is meant;
             also as `rule/target`, `bus/rule/target` or `pipe/target`, with `*` for any text. The first that fits
             counts. Options of the targets stay: retries, time limits, dead-letter queues, destinations.
-        store: Takes the place of the router's store, such as `MemoryStore()`.
+        store: Takes the place of the router's store, such as `MemoryStore()`, which a router on a file needs.
 
     Raises:
         SimulationError: The event loop is in real time, the instant is none, or a name in *replace* fits no target.
@@ -149,12 +149,18 @@ async def simulate(
             "A simulation needs an event loop in virtual time: call it by eventrouter.testing.run(...), use the "
             "fixture eventrouter_sim, or give your tests the backends of eventrouter.testing.virtual_time_backend(...)"
         )
+    kept = store if store is not None else router._store  # noqa: SLF001 - the kit is a part of the package
+    if getattr(kept, "needs_real_time", False):
+        raise SimulationError(
+            "The store works in threads, which virtual time does not wait for; give one in memory in its place: "
+            "simulate(router, store=MemoryStore())"
+        )
     begin = _instant(at)
     clock, trace = LoopClock(begin), Trace()
     clock.now()  # from here on
     with ExitStack() as undone:
         undone.enter_context(seeded_ids(seed))
-        undone.enter_context(_in_place_of(router, clock, seed, store if store is not None else router._store))  # noqa: SLF001 - the kit is a part of the package
+        undone.enter_context(_in_place_of(router, clock, seed, kept))
         replacing = _Replacing(
             replace or {}, undone, lambda target, script: StandIn.of(target, script, clock.now, begin, seed)
         )

@@ -8,11 +8,15 @@ overtaken by time, which is why a handler that is a plain `def` needs real time.
 from __future__ import annotations
 
 import asyncio
+import heapq
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableSequence
+from contextvars import Context
 from datetime import UTC, datetime, timedelta
+from itertools import count
+from random import Random
 from selectors import DefaultSelector, SelectorKey
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from typing import Any, ClassVar, Final, Literal, TypeAlias, TypeVar
 
 import anyio
 from anyio.lowlevel import current_token
@@ -43,6 +47,20 @@ class _JumpingSelector(DefaultSelector):
         return []
 
 
+class _Timer(asyncio.TimerHandle):
+    """A timer that comes before those of the same time that were set after it, which asyncio does not promise."""
+
+    __slots__ = ("_number",)
+    _numbers: ClassVar = count()
+
+    def __init__(self, when: float, callback: Callable[..., object], args: Any, loop: Any, context: Any) -> None:
+        super().__init__(when, callback, args, loop, context)
+        self._number = next(self._numbers)
+
+    def __lt__(self, other: Any) -> bool:
+        return (self.when(), self._number) < (other.when(), other._number)
+
+
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """An asyncio event loop whose clock jumps to the next deadline when nothing can run."""
 
@@ -55,6 +73,15 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Give the virtual time, in seconds since the loop was made."""
         return self._jumping.now
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Call something at a time of the loop, after all that was set for the same time before."""
+        timer = _Timer(when, callback, args, self, context)
+        heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]
+        timer._scheduled = True  # type: ignore[attr-defined]  # noqa: SLF001
+        return timer
 
 
 class LoopClock:
@@ -107,7 +134,35 @@ def _options(backend: Backend) -> dict[str, Any]:
         return {"loop_factory": VirtualTimeLoop}
     import trio.testing  # noqa: PLC0415 - it may not be installed
 
-    return {"clock": trio.testing.MockClock(autojump_threshold=0)}
+    return {"clock": trio.testing.MockClock(autojump_threshold=0), "instruments": [_in_order()]}
+
+
+class _AsTheyCame(Random):
+    """Chance that changes nothing."""
+
+    def shuffle(self, x: MutableSequence[Any]) -> None:
+        """Leave it in its order."""
+
+
+def _in_order() -> Any:
+    """Have trio run tasks of one instant in the order in which they began, and not in a random one.
+
+    As hypothesis does, by names of trio that are not public: nothing else can tell it to.
+    """
+    import trio._core._run  # noqa: PLC0415 - as above
+    from trio.abc import Instrument  # noqa: PLC0415
+
+    scheduler: Any = trio._core._run  # noqa: SLF001
+
+    class InOrder(Instrument):
+        def before_run(self) -> None:
+            self._before = scheduler._ALLOW_DETERMINISTIC_SCHEDULING, scheduler._r  # noqa: SLF001
+            scheduler._ALLOW_DETERMINISTIC_SCHEDULING, scheduler._r = True, _AsTheyCame()  # noqa: SLF001
+
+        def after_run(self) -> None:
+            scheduler._ALLOW_DETERMINISTIC_SCHEDULING, scheduler._r = self._before  # noqa: SLF001
+
+    return InOrder()
 
 
 def run(function: Callable[..., Awaitable[T]], *args: object, backend: Backend = "asyncio") -> T:

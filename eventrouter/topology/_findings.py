@@ -160,7 +160,7 @@ def event_findings(flow: Flow, router: EventRouter, traffic: Traffic) -> Iterato
             for archive in router.list_archives()
             if archive.event_bus_name == kind.event_bus_name
         )
-        if not kept and next(flow.matched_on(bus, kind.event_pattern), None) is None:
+        if not kept and not flow.matched_on(bus, kind.event_pattern):
             message = f"no rule of bus {kind.event_bus_name} takes {kind.name}"
             yield TopologyFinding("nobody-takes", "warning", message, (id,))
     for (bus_name, source, detail_type), count in traffic.unmatched.most_common():

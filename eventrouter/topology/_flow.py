@@ -65,6 +65,7 @@ class Flow:
             if rule.event_pattern is not None:
                 self.on_bus.setdefault(f"bus:{rule.event_bus_name}", {})[id] = rule.event_pattern
         self.types = types
+        self._matched: dict[tuple[str, Pattern], list[tuple[str, Mapping[str, Any] | None]]] = {}
         self._edges: dict[str, list[Edge]] = {}
         for edge in sorted(edges):
             self._edges.setdefault(edge.source, []).append(edge)
@@ -89,14 +90,18 @@ class Flow:
                     waiting.append((edge.target, way))
         return found
 
-    def matched_on(self, bus: str, pattern: Pattern) -> Iterator[tuple[str, Mapping[str, Any] | None]]:
+    def matched_on(self, bus: str, pattern: Pattern) -> Sequence[tuple[str, Mapping[str, Any] | None]]:
         """Give the rules of a bus that can match an event of *pattern*, with one that shows it if one is known."""
-        for id, other in self.on_bus.get(bus, {}).items():
-            answer = pattern.overlaps(other, on_a_bus=True, arrays=False)
-            if isinstance(answer, Unknown):
-                yield id, None
-            elif answer:
-                yield id, answer.witness
+        found = self._matched.get((bus, pattern))
+        if found is None:
+            found = self._matched[bus, pattern] = []
+            for id, other in self.on_bus.get(bus, {}).items():
+                answer = pattern.overlaps(other, on_a_bus=True, arrays=False)
+                if isinstance(answer, Unknown):
+                    found.append((id, None))
+                elif answer:
+                    found.append((id, answer.witness))
+        return found
 
     def sent_by(self, node: str) -> list[Pattern]:
         """Give the events that a rule or schedule sends to its targets."""
@@ -122,21 +127,37 @@ class Flow:
 
         Args:
             types: The kinds of events that are put.
-            rules: Ids of rules that are known to fire.
+            rules: Ids of rules that are known to fire, for events that are followed from bus to bus already.
             schedules: Ids of standalone schedules.
         """
-        waiting = [*rules, *(id for id, rule in self.rules.items() if rule.schedule_expression is not None)]
+        waiting: list[tuple[str, Pattern | None]] = [(id, None) for id in rules]
+        waiting += [(id, _SCHEDULED) for id, rule in self.rules.items() if rule.schedule_expression is not None]
         for kind in types:
-            waiting += [id for id, _ in self.matched_on(f"bus:{kind.event_bus_name}", kind.event_pattern)]
+            matched = self.matched_on(f"bus:{kind.event_bus_name}", kind.event_pattern)
+            waiting += [(id, kind.event_pattern) for id, _ in matched]
         for schedule in schedules:
-            waiting += self._steps_of(schedule)
-        reached: set[str] = set()
+            waiting += self._next(schedule, _SCHEDULED)
+        reached: set[tuple[str, Pattern | None]] = set()
         while waiting:
-            id = waiting.pop()
-            if id not in reached:
-                reached.add(id)
-                waiting += self._steps[id]
-        return reached
+            step = waiting.pop()
+            if step not in reached:
+                reached.add(step)
+                waiting += self._next(*step)
+        return {id for id, _ in reached}
+
+    def _next(self, node: str, event: Pattern | None) -> Iterator[tuple[str, Pattern]]:
+        """Give the rules that can match what comes of an event that a rule or schedule has sent, and what that is.
+
+        An event that is handed on stays what it was, whatever else the rule would let through. None is one that was
+        followed already: of it, only what is new.
+        """
+        steps = self._steps.get(node)  # none of a standalone schedule, which lets through what it sends
+        for emission in self.emissions(node):
+            what = event if emission.pattern is None else emission.pattern
+            if what is not None:
+                for id, _ in self.matched_on(emission.bus, what):
+                    if emission.pattern is not None or steps is None or id in steps:
+                        yield id, what
 
     def loops(self) -> list[Loop]:
         """Find ways that lead back to where they began: for each rule the shortest that it is on."""

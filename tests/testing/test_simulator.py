@@ -106,6 +106,30 @@ def test_the_trace_of_one_seed_is_the_same_on_both_backends_and_each_time():
     assert "refused Refused  EVENT_INGEST_FAILURE" in trace
 
 
+def test_handlers_that_publish_at_the_same_instant_do_so_in_the_same_order_each_time():
+    async def trace():
+        router = EventRouter()
+
+        def add(name):
+            @router.rule({"source": ["shop"]}, name=name)
+            async def publish(event: Event) -> None:
+                await anyio.sleep(1)
+                await router.put_events([EventEntry("child", name, {})])
+
+        for name in ("billing", "shipping", "mail"):
+            add(name)
+
+        @router.rule({"source": ["child"]}, name="sink")
+        async def sink(event: Event) -> None: ...
+
+        async with simulate(router, seed=1, replace={"sink": failing(times=2)}) as sim:
+            await router.put_events([order()])
+            await sim.advance(hours=1)
+        return str(sim.trace)
+
+    assert len({run(trace, backend=backend) for backend in BACKENDS for _ in range(8)}) == 1
+
+
 async def test_a_trace_is_compared_with_a_golden_file(tmp_path, monkeypatch):
     path = tmp_path / "trace.txt"
     monkeypatch.delenv("EVENTROUTER_UPDATE_GOLDEN", raising=False)
@@ -237,6 +261,7 @@ async def test_targets_of_pipes_and_failure_destinations_of_mappings_are_replace
 
     jobs = router.create_queue("jobs")
     router.pipe("ship", source=jobs, target=FunctionTarget(id="carrier", function=call))
+    router.pipe("idle", source=router.create_queue("idle"), target=FunctionTarget(id="other", function=call))
     failures = FunctionTarget(id="failures", function=call)
     router.event_source_mapping(
         lines(), "work", name="lines", maximum_retry_attempts=0, on_failure=failures, maximum_record_age=seconds(60)
@@ -329,6 +354,16 @@ def test_a_simulation_needs_virtual_time(backend):
                 pass  # pragma: no cover - never entered
 
     anyio.run(real, backend=backend)
+
+
+async def test_a_store_in_threads_is_refused_unless_one_in_memory_takes_its_place(tmp_path):
+    router = EventRouter(f"sqlite:///{tmp_path}/store.db")
+    with pytest.raises(SimulationError, match=r"store=MemoryStore\(\)"):
+        async with simulate(router):
+            pass  # pragma: no cover - never entered
+    async with simulate(router, store=MemoryStore()) as sim:
+        await sim.advance(hours=1)
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_time_does_not_go_back():

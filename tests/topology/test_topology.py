@@ -511,3 +511,24 @@ def test_an_empty_router_has_a_bus_and_no_more():
     found = topology(EventRouter())
     assert list(found.nodes) == ["bus:default"]
     assert found.edges == ()
+
+
+@pytest.mark.parametrize("known", ["types", "traffic", "both"])
+@pytest.mark.parametrize("back", [False, True])
+def test_what_a_rule_hands_on_to_a_bus_is_what_was_put_and_not_all_that_it_would_let_through(known, back):
+    router = EventRouter()
+    router.add_event_bus("audit")
+    router.put_rule("all-to-audit", {"source": [{"exists": True}]})
+    router.put_targets("all-to-audit", [BusTarget(id="audit", router=router, event_bus_name="audit")])
+    for name, source in (("typo", "shpo"), ("right", "shop")):
+        router.put_rule(name, {"source": [source]}, event_bus_name="audit")
+        router.put_targets(name, [FunctionTarget(id="take", function=take)], event_bus_name="audit")
+    if back:
+        router.put_rule("back", {"source": ["shop", "shpo"]}, event_bus_name="audit")
+        router.put_targets("back", [BusTarget(id="b", router=router, event_bus_name="default")], event_bus_name="audit")
+    options = {
+        "publishes": [] if known == "traffic" else [{"source": ["shop"]}],
+        "traffic": [] if known == "types" else [event_from("shop")],
+    }
+    found = [finding for finding in topology(router, **options).findings if finding.code == "nobody-feeds"]
+    assert [finding.nodes for finding in found] == [("rule:audit/typo",)]
