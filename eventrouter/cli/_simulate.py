@@ -120,7 +120,10 @@ def read_length(text: str) -> timedelta:
     match = _LENGTH.fullmatch(text)
     if match is None:
         raise InvalidRuleError(f"{text!r} is no length of time", hint="write 90s, 40m, 1.5h or 2d")
-    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    try:
+        return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    except OverflowError:
+        raise InvalidRuleError(f"{text} is longer than time can be", hint="write 90s, 40m, 1.5h or 2d") from None
 
 
 @dataclass(frozen=True)
@@ -164,12 +167,14 @@ class Scenario:
             for target in rule.targets
             if not isinstance(target, BusTarget)
         ]
+        schedules = {f"{schedule.group}/{schedule.name}": schedule.subscription for schedule in router.list_schedules()}
         for down in (*self.downs, *self.slow):
-            if not any(map(down.fits, targets)):
-                known = ", ".join(sorted({target.target_id for target in targets})) or "none"
+            if not any(map(down.fits, [*targets, *schedules.values()])):
+                names = {target.target_id for target in targets} | {item.rule_name for item in schedules.values()}
+                known = ", ".join(sorted(names)) or "none"
                 raise InvalidRuleError(f"No target is called {down.name!r}", hint=f"there is {known}")
         scripts = {str(target): self._script(target) for target in targets}
-        return scripts | {f"{schedule.group}/{schedule.name}": returning() for schedule in router.list_schedules()}
+        return scripts | {name: self._script(subscription) for name, subscription in schedules.items()}
 
     def _script(self, target: Subscription) -> Script:
         script = returning()

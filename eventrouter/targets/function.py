@@ -41,6 +41,7 @@ class FunctionTarget(Target):
 
     Attributes:
         function: The function, or any callable.
+        is_async: Whether it is an `async def`; others run in threads.
 
     Raises:
         InvalidRuleError: It cannot be called with an event, or does not take the input.
@@ -48,15 +49,15 @@ class FunctionTarget(Target):
 
     function: Callable[..., object]
     _arguments: tuple[_Argument, ...] = field(init=False, repr=False, compare=False)
-    _is_async: bool = field(init=False, repr=False, compare=False)
+    is_async: bool = field(init=False, repr=False, compare=False)
     _takes_event: bool = field(init=False, repr=False, compare=False)  # it is async, and takes nothing else
     _threads: threading.Semaphore = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "_arguments", _arguments(self.function, with_input=self.input is not None))
-        object.__setattr__(self, "_is_async", inspect.iscoroutinefunction(_unwrapped(self.function)))
-        object.__setattr__(self, "_takes_event", self._is_async and self._arguments == (_event,))
+        object.__setattr__(self, "is_async", inspect.iscoroutinefunction(_unwrapped(self.function)))
+        object.__setattr__(self, "_takes_event", self.is_async and self._arguments == (_event,))
         object.__setattr__(self, "_threads", threading.Semaphore(self.maximum_concurrency))
 
     def invoke(self, delivery: Delivery) -> Coroutine[Any, Any, object]:
@@ -68,7 +69,7 @@ class FunctionTarget(Target):
 
     async def _call_with_arguments(self, delivery: Delivery) -> object:
         arguments = [argument(delivery) for argument in self._arguments]
-        result = self.function(*arguments) if self._is_async else await self._call_in_thread(arguments)
+        result = self.function(*arguments) if self.is_async else await self._call_in_thread(arguments)
         return await result if inspect.isawaitable(result) else result
 
     async def _call_in_thread(self, arguments: list[object]) -> object:

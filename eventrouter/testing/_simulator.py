@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -21,9 +22,12 @@ from eventrouter.errors import EventRouterError
 from eventrouter.mappings._router import MAPPINGS
 from eventrouter.records import Delivery, Ledger, Subscription
 from eventrouter.router import EventRouter
+from eventrouter.targets.function import FunctionTarget
 from eventrouter.testing._scripts import Script, StandIn
 from eventrouter.testing._trace import Trace
 from eventrouter.testing.virtual_time import LoopClock, is_virtual
+
+logger = logging.getLogger("eventrouter.testing")
 
 _SOON: Final = timedelta(milliseconds=1)
 
@@ -70,10 +74,12 @@ class Simulation:
             to: Until this instant instead; an aware datetime.
 
         Raises:
-            SimulationError: Time would go backwards.
+            SimulationError: Time would go backwards, or the instant has no time zone.
         """
         length = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
         if to is not None:
+            if to.tzinfo is None:
+                raise SimulationError(f"{to.isoformat()} is of no time zone; write datetime(..., tzinfo=UTC)")
             length = to - self.now
         if length < timedelta(0):
             raise SimulationError(f"Time does not go back: it is {self.now.isoformat()}")
@@ -165,6 +171,11 @@ async def simulate(
             replace or {}, undone, lambda target, script: StandIn.of(target, script, clock.now, begin, seed)
         )
         replacing.of(router)
+        for subscription, target in router._dispatcher.targets.items():  # noqa: SLF001 - the kit is a part of the package
+            if isinstance(target, FunctionTarget) and not target.is_async:
+                logger.warning(
+                    "Target %s is a plain `def`: virtual time overtakes its thread; replace it", subscription
+                )
         router._dispatcher.observers.add(trace)  # noqa: SLF001 - the kit is a part of the package
         undone.callback(router._dispatcher.observers.remove, trace)  # noqa: SLF001
         async with router:

@@ -115,6 +115,12 @@ def test_an_outage_costs_attempts_and_a_backlog(simulate):
     assert rows(result)["audit/mail/mail"][5] == "2"
 
 
+def test_targets_of_schedules_can_be_down_too(simulate):
+    result = simulate("--down", "tick=150s", "--for", "10m")
+    deliveries, attempts, *_ = rows(result)["schedule/default/tick/tick"]
+    assert int(deliveries) < int(attempts)
+
+
 def test_what_would_be_dead_lettered_is_told_with_its_reason(simulate):
     result = simulate("--down", "*=3d", "--every", "1s", "--for", "30h")
     assert result.exit_code == 1
@@ -145,7 +151,8 @@ def test_a_file_without_events_is_no_matter(simulate, tmp_path):
     [
         (["--down", "crm"], "--down crm: there is no target (write --down crm=40m)"),
         (["--down", "crm=soon"], "'soon' is no length of time (write 90s, 40m, 1.5h or 2d)"),
-        (["--slow", "nobody=1s"], "No target is called 'nobody' (there is crm, mail)"),
+        (["--slow", "nobody=1s"], "No target is called 'nobody' (there is crm, mail, tick)"),
+        (["--down", "crm=99999999999d"], "99999999999d is longer than time can be (write 90s, 40m, 1.5h or 2d)"),
         (["--for", "5"], "'5' is no length of time"),
     ],
 )

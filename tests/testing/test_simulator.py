@@ -366,10 +366,25 @@ async def test_a_store_in_threads_is_refused_unless_one_in_memory_takes_its_plac
     assert list(tmp_path.iterdir()) == []
 
 
+async def test_handlers_in_threads_are_warned_of_unless_they_are_replaced(caplog):
+    router = EventRouter()
+
+    @router.rule({"source": ["shop"]}, name="blocking")
+    def blocking(event: Event) -> None: ...
+
+    async with simulate(router, replace={"blocking": returning()}):
+        assert caplog.messages == []
+    async with simulate(router):
+        [message] = caplog.messages
+    assert message.startswith("Target default/blocking/blocking is a plain `def`")
+
+
 async def test_time_does_not_go_back():
     async with simulate(shop()) as sim:
         with pytest.raises(SimulationError, match="Time does not go back"):
             await sim.advance(to=sim.now - seconds(1))
+        with pytest.raises(SimulationError, match="is of no time zone"):
+            await sim.advance(to=datetime(2027, 1, 1))
 
 
 async def test_an_instant_that_is_none_is_refused():
