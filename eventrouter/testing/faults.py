@@ -6,15 +6,17 @@ import inspect
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from random import Random
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, TypeVar, cast
 
 import anyio
 
 from eventrouter.abc import Store, Target
 from eventrouter.errors import DeliveryError, IdempotencyInProgressError, StoreError
+from eventrouter.event import Event
 from eventrouter.records import Delivery
 from eventrouter.router import EventRouter
 from eventrouter.stores.memory import MemoryStore
@@ -40,6 +42,7 @@ CHANGES: Final = frozenset(
 )
 
 When = Literal["before", "after"]
+T = TypeVar("T")
 
 
 # -- stores that crash or fail -----------------------------------------------------------------------------------
@@ -313,34 +316,47 @@ async def assert_idempotent(
 
     Args:
         make: Makes the handler anew, and what tells of its effects: anything that can be compared.
-        event: What the handler is called with.
+        event: What the handler is called with; each call has a copy of its own.
 
     Raises:
         AssertionError: The effects differ: in which case, and how.
     """
-    handler, effects = make()
-    await handler(event)
+    handler, effects = _made(make)
+    await handler(_copy(event))
     once = effects()
 
     handler, effects = make()
-    await handler(event)
-    await handler(event)
+    await handler(_copy(event))
+    await handler(_copy(event))
     _compare("called twice", effects(), once)
 
     handler, effects = make()
     async with anyio.create_task_group() as tasks:
         for _ in range(2):
-            tasks.start_soon(_call, handler, event)
-    await handler(event)
+            tasks.start_soon(_call, handler, _copy(event))
+    await handler(_copy(event))
     _compare("called twice at once", effects(), once)
 
     async def cancelled(cancel_at: CancelAt) -> None:
         handler, effects = make()
-        await cancel_at(handler(event))
-        await handler(event)
+        await cancel_at(handler(_copy(event)))
+        await handler(_copy(event))
         _compare(f"cancelled where it waits for the {cancel_at.n + 1}. time, and called again", effects(), once)
 
     await at_every_point(cancelled)
+
+
+def _made(make: Callable[[], T]) -> T:
+    try:
+        return make()
+    except TypeError as error:
+        error.add_note("assert_idempotent takes a function without arguments that makes the handler, and its effects")
+        raise
+
+
+def _copy(event: Any) -> Any:
+    """Give each call an event of its own, as the router does."""
+    return event.copy() if isinstance(event, Event) else deepcopy(event)
 
 
 async def _call(handler: Callable[[Any], Awaitable[object]], event: Any) -> None:

@@ -214,6 +214,29 @@ async def test_a_handler_with_a_key_is_idempotent(on_conflict):
     await assert_idempotent(charging(on_conflict=on_conflict), make_event())
 
 
+@pytest.mark.parametrize("event", [make_event({"total": 5}), {"total": 5}], ids=["event", "data"])
+async def test_each_call_has_an_event_of_its_own_which_it_may_alter(event):
+    def make():
+        totals = {}
+
+        async def handle(event):
+            detail = event.detail if isinstance(event, Event) else event
+            totals["only"] = detail.pop("total")
+
+        return handle, lambda: dict(totals)
+
+    await assert_idempotent(make, event)
+    assert event.detail == {"total": 5} if isinstance(event, Event) else event == {"total": 5}
+
+
+async def test_a_handler_in_place_of_what_makes_it_is_told_of():
+    async def handle(event): ...
+
+    with pytest.raises(TypeError) as caught:
+        await assert_idempotent(handle, make_event())
+    assert "without arguments" in caught.value.__notes__[0]
+
+
 async def test_a_handler_without_one_is_not():
     def make():
         charges = []
