@@ -103,11 +103,8 @@ class Flow:
                     found.append((id, answer.witness))
         return found
 
-    def sent_by(self, node: str) -> list[Pattern]:
-        """Give the events that a rule or schedule sends to its targets."""
-        rule = self.rules.get(node)
-        if rule is None:
-            return [_SCHEDULED]
+    def sent_by(self, rule: Rule) -> list[Pattern]:
+        """Give the events that a rule sends to its targets."""
         own = [] if rule.event_pattern is None else [rule.event_pattern]
         return own if rule.schedule_expression is None else [*own, _SCHEDULED]
 
@@ -115,7 +112,7 @@ class Flow:
         """Give the rules that can match what comes of a rule: how, and an event that shows it."""
         steps: dict[str, tuple[Emission, Mapping[str, Any] | None]] = {}
         for emission in self.emissions(node):
-            for pattern in self.sent_by(node) if emission.pattern is None else [emission.pattern]:
+            for pattern in self.sent_by(self.rules[node]) if emission.pattern is None else [emission.pattern]:
                 for id, witness in self.matched_on(emission.bus, pattern):
                     steps.setdefault(id, (emission, witness))
         return steps

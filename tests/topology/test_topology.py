@@ -532,3 +532,15 @@ def test_what_a_rule_hands_on_to_a_bus_is_what_was_put_and_not_all_that_it_would
     }
     found = [finding for finding in topology(router, **options).findings if finding.code == "nobody-feeds"]
     assert [finding.nodes for finding in found] == [("rule:audit/typo",)]
+
+
+def test_what_a_rule_does_not_let_through_feeds_nobody_behind_it():
+    router = EventRouter()
+    router.add_event_bus("audit")
+    router.put_rule("placed", {"source": ["shop"], "detail-type": ["Placed"]})
+    router.put_targets("placed", [BusTarget(id="audit", router=router, event_bus_name="audit")])
+    for kind in ("Placed", "Paid"):
+        router.put_rule(kind, {"detail-type": [kind]}, event_bus_name="audit")
+        router.put_targets(kind, [FunctionTarget(id="take", function=take)], event_bus_name="audit")
+    unfed = ["no event that is put can match rule Paid"]
+    assert told(topology(router, publishes=[{"source": ["shop"]}]), "nobody-feeds") == unfed
