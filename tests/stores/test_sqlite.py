@@ -334,19 +334,20 @@ async def test_a_handler_that_holds_up_its_event_loop_costs_no_delivery_an_attem
     policy = RetryPolicy(maximum_retry_attempts=0)
     router.put_targets("r", [FunctionTarget(id="t", function=seen.append, retry_policy=policy)])
     lease = store.lease
-    held_up = []
+    is_held_up = False
 
     async def hold_up():
         await anyio.lowlevel.checkpoint()
         time.sleep(0.1)  # noqa: ASYNC251 - just that
 
     async def lease_meanwhile(*args, **options):
-        if held_up:
+        nonlocal is_held_up
+        if is_held_up:
             return await lease(*args, **options)
+        is_held_up = True  # once, whether the lease or the end of patience is noticed first
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(hold_up)
-            held_up.append(await lease(*args, **options))
-        return held_up[0]
+            return await lease(*args, **options)
 
     monkeypatch.setattr(store, "lease", lease_meanwhile)
     async with router:
